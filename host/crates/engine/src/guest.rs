@@ -1,0 +1,244 @@
+//! The seam to the code of the guests: *history in, actions out*.
+//!
+//! A work item holds all that a guest may see, its outcome all that the guest wants; running one
+//! changes nothing. The engine applies the outcome, or drops it, and may run the same work item
+//! again after a crash.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use everstate_types::{
+    Action, ComponentHash, EntityId, ExecutionId, Failure, FunctionKind, FunctionName,
+    HistoryEvent, InstanceId, Payload, RequestId, Tags,
+};
+
+use crate::client::InstanceStatus;
+use crate::storage::CommitSeq;
+
+/// Guest code under way.
+pub type GuestFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Runs orchestrators and entities.
+pub trait GuestExecutor: Send + Sync + 'static {
+    /// The newest function of this kind and name; ASCII case does not matter.
+    fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction>;
+
+    /// Runs one turn of an orchestration: up to where it waits for something that the history does
+    /// not have, or to its end. The executor may keep the suspended guest for the next turn of the
+    /// same execution, or replay; the outcome must not depend on which.
+    fn run_orchestration(&self, item: OrchestrationWorkItem) -> GuestFuture<OrchestrationOutcome>;
+
+    /// Runs operations of one entity, one after the other.
+    fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome>;
+
+    /// Drops a kept guest of this instance, if there is one.
+    fn forget(&self, instance_id: &InstanceId);
+}
+
+/// A function that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFunction {
+    /// Its name as its author wrote it.
+    pub name: FunctionName,
+    /// The component that has it.
+    pub component: ComponentHash,
+}
+
+/// One turn of an orchestration.
+#[derive(Clone, Debug)]
+pub struct OrchestrationWorkItem {
+    /// The orchestration.
+    pub instance_id: InstanceId,
+    /// Its execution.
+    pub execution_id: ExecutionId,
+    /// The orchestrator.
+    pub name: FunctionName,
+    /// The code that the execution is pinned to.
+    pub component: ComponentHash,
+    /// The awaiting parent, if any.
+    pub parent_instance_id: Option<InstanceId>,
+    /// Given at the start.
+    pub tags: Tags,
+    /// What happened in earlier turns.
+    pub history: Arc<Vec<HistoryEvent>>,
+    /// What happened since: first `OrchestratorStarted`, then what came in.
+    pub new_events: Arc<Vec<HistoryEvent>>,
+}
+
+/// What one turn gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrchestrationOutcome {
+    /// What the guest asked for in this turn, in order. The first one has the number after the last
+    /// action in the history, the others follow without a gap.
+    pub actions: Vec<Action>,
+    /// `Some` if the guest set (or cleared) its custom status in this turn.
+    pub custom_status: Option<Option<Payload>>,
+    /// Where the guest is now.
+    pub result: OrchestrationResult,
+}
+
+/// Where an orchestrator is after a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrchestrationResult {
+    /// It waits for something that has not happened.
+    Waiting,
+    /// It returned.
+    Completed(Payload),
+    /// It failed: by its own word, by a trap, by a limit, or because it did not follow its history.
+    Failed(Failure),
+}
+
+/// A batch of operations on one entity.
+#[derive(Clone, Debug)]
+pub struct EntityWorkItem {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its state before the first operation; `None` if it does not exist.
+    pub state: Option<Payload>,
+    /// The operations, at least one.
+    pub operations: Vec<EntityOperation>,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityOperation {
+    /// The request.
+    pub request_id: RequestId,
+    /// The operation's name.
+    pub operation: String,
+    /// Its input.
+    pub input: Option<Payload>,
+}
+
+/// What a batch of operations gave. An operation that fails leaves the state as it was before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityOutcome {
+    /// A result for each operation, in order. Fewer than operations: the others have not run and
+    /// are put back. At least one.
+    pub results: Vec<OperationOutcome>,
+    /// The state after the last operation that ran; `None` if the entity does not exist.
+    pub state: Option<Payload>,
+}
+
+/// What one operation gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationOutcome {
+    /// Its result.
+    pub result: Result<Option<Payload>, Failure>,
+    /// What is sent because of it; empty if it failed.
+    pub effects: Vec<EntityEffect>,
+}
+
+/// Something that an entity's operation sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntityEffect {
+    /// Tell an entity to do an operation.
+    Signal {
+        /// The entity.
+        entity: EntityId,
+        /// The operation.
+        operation: String,
+        /// Its input.
+        input: Option<Payload>,
+    },
+    /// Start an orchestration.
+    Start {
+        /// The orchestrator.
+        name: FunctionName,
+        /// The new orchestration's id.
+        instance_id: InstanceId,
+        /// Its input.
+        input: Payload,
+    },
+}
+
+/// Runs HTTP functions.
+pub trait HttpFunctions: Send + Sync + 'static {
+    /// Answers a request with the newest HTTP function of that name. The answer must not leave the
+    /// process before its `seq` is durable.
+    fn handle(
+        &self,
+        name: FunctionName,
+        request: HttpRequest,
+    ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>>;
+}
+
+/// A request for an HTTP function.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// In upper case.
+    pub method: String,
+    /// The whole URL.
+    pub url: String,
+    /// Scheme and authority of the URL, for links: `http://localhost:7071`.
+    pub base_url: String,
+    /// The parameters of the route template, percent-decoded.
+    pub route_values: Vec<(String, String)>,
+    /// The parameters of the query, percent-decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// Names in lower case, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// Names and values in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A response and what it depends on.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    /// What to send.
+    pub response: HttpResponse,
+    /// The last state change that the function saw; it must be durable before the response leaves.
+    pub seq: CommitSeq,
+}
+
+/// Why an HTTP function gave no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpFunctionError {
+    /// No such function is loaded (any more).
+    #[error("the HTTP function `{0}` is not loaded")]
+    NotFound(FunctionName),
+    /// The guest failed, trapped or ran into a limit.
+    #[error("the HTTP function `{name}` failed: {}", failure.error_message)]
+    Failed {
+        /// The function.
+        name: FunctionName,
+        /// Why.
+        failure: Failure,
+    },
+    /// More is running than the host allows.
+    #[error("the host is overloaded")]
+    Overloaded,
+}
+
+/// Makes the responses that tell about an orchestration. The shapes belong to the HTTP surface, the
+/// moment to the guest that asks for them.
+pub trait StatusResponses: Send + Sync + fmt::Debug + 'static {
+    /// The 202 with the check-status document.
+    fn check_status(
+        &self,
+        base_url: &str,
+        instance_id: &InstanceId,
+        internal_server_error_on_failure: bool,
+    ) -> HttpResponse;
+
+    /// The answer for an orchestration that has ended: its output, or its status document.
+    fn finished(
+        &self,
+        status: &InstanceStatus,
+        internal_server_error_on_failure: bool,
+    ) -> HttpResponse;
+}

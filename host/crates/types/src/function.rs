@@ -1,0 +1,96 @@
+//! Names and kinds of functions, and the content hash that pins an orchestration to its code.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::limits::FUNCTION_NAME_CHARS_MAX;
+
+/// What a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum FunctionKind {
+    /// The code of an orchestration; replayed.
+    Orchestrator,
+    /// Keyed state with operations one at a time.
+    Entity,
+    /// Code with side effects; runs at least once.
+    Activity,
+    /// Answers HTTP requests.
+    Http,
+}
+
+impl fmt::Display for FunctionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Orchestrator => "orchestrator",
+            Self::Entity => "entity",
+            Self::Activity => "activity",
+            Self::Http => "HTTP",
+        })
+    }
+}
+
+/// The name of a function as its author wrote it. Looked up without regard to ASCII case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FunctionName(Arc<str>);
+
+/// Why a text is no function name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{name}` is no function name: use 1 to {FUNCTION_NAME_CHARS_MAX} letters, digits, `_`, `-` and `.`")]
+pub struct FunctionNameError {
+    name: String,
+}
+
+impl FunctionName {
+    /// Checks and takes a name.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or has other characters than letters, digits, `_`, `-` and `.`.
+    pub fn new(name: &str) -> Result<Self, FunctionNameError> {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty()
+            || name.chars().count() > FUNCTION_NAME_CHARS_MAX
+            || !name.chars().all(allowed)
+        {
+            return Err(FunctionNameError { name: name.chars().take(80).collect() });
+        }
+        Ok(Self(Arc::from(name)))
+    }
+
+    /// The name as its author wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// SHA-256 of a component's bytes: names a version of code for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ComponentHash(pub [u8; 32]);
+
+/// In lower-case hexadecimal.
+impl fmt::Display for ComponentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ComponentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,21 @@
+//! Every fixed limit of the system, each with its reason. Limits that an operator may change are
+//! fields of the crates' configurations.
+
+/// Longest instance id, in characters. The original's `MaxInstanceIdLength`; ids are keys on disk.
+pub const INSTANCE_ID_CHARS_MAX: usize = 256;
+
+/// Longest entity key, in characters. A key is part of every row and message of its entity.
+pub const ENTITY_KEY_CHARS_MAX: usize = 1_000;
+
+/// Longest function name, in characters. Names stand in each record of their instances.
+pub const FUNCTION_NAME_CHARS_MAX: usize = 256;
+
+/// Largest custom status, in bytes. The original allows 16 KiB; it is rewritten with every turn.
+pub const CUSTOM_STATUS_BYTES_MAX: usize = 16 * 1024;
+
+/// Most actions of one execution. The original's `MaxOrchestrationActions`; a loop without end
+/// would otherwise fill the disk.
+pub const ACTIONS_MAX: u32 = 100_000;
+
+/// Most signals and starts of one entity operation: what one operation may put into one commit.
+pub const ENTITY_EFFECTS_MAX: usize = 10_000;

@@ -1,0 +1,49 @@
+//! What is stored of an instance. These are storage formats: see docs/storage-format.md.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::function::{ComponentHash, FunctionName};
+use crate::id::ExecutionId;
+use crate::payload::Payload;
+use crate::status::RuntimeStatus;
+use crate::time::Timestamp;
+
+/// Names and values that a caller gives to an orchestration.
+pub type Tags = Vec<(String, String)>;
+
+/// What is stored of an orchestration, beside its history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrchestrationRecord {
+    /// The orchestrator.
+    pub name: FunctionName,
+    /// The code that it is pinned to. Absent until it is known.
+    pub component: Option<ComponentHash>,
+    /// The current generation.
+    pub execution_id: ExecutionId,
+    /// Where it is in its life.
+    pub status: RuntimeStatus,
+    /// What the current generation was started with.
+    pub input: Payload,
+    /// What it returned.
+    pub output: Option<Payload>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// What it shows of itself.
+    pub custom_status: Option<Payload>,
+    /// Given at the start.
+    pub tags: Tags,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What is stored of an entity. An entity without state is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityRecord {
+    /// The state.
+    pub state: Payload,
+    /// When an operation last changed it.
+    pub updated_at: Timestamp,
+}
