@@ -5,7 +5,6 @@ use crate::function::FunctionName;
 use crate::id::{EntityId, InstanceId};
 use crate::payload::Payload;
 use crate::record::Tags;
-use crate::time::Timestamp;
 
 /// What an orchestrator asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

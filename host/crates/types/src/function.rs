@@ -38,7 +38,9 @@ pub struct FunctionName(Arc<str>);
 
 /// Why a text is no function name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{name}` is no function name: use 1 to {FUNCTION_NAME_CHARS_MAX} letters, digits, `_`, `-` and `.`")]
+#[error(
+    "`{name}` is no function name: use 1 to {FUNCTION_NAME_CHARS_MAX} letters, digits, `_`, `-` and `.`"
+)]
 pub struct FunctionNameError {
     name: String,
 }

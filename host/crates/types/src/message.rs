@@ -16,7 +16,9 @@ use crate::time::Timestamp;
 
 /// The place of a message in the order of all messages of a node. Given when the message is
 /// staged for the commit; unique among the messages that are alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct MessageId(pub u64);
 
 impl fmt::Display for MessageId {
