@@ -1,15 +1,26 @@
 //! [`Client`]: how the outside asks the engine for something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use everstate_types::{HistoryEvent, InstanceId, OrchestrationRecord};
+use everstate_types::{
+    EntityId, ExecutionId, Failure, FunctionKind, HistoryEvent, InstanceId, OrchestrationRecord,
+    Payload, Tags,
+};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
 
+pub use crate::error::ClientError;
+use crate::lane::ReplySender;
+use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart};
 use crate::storage::CommitSeq;
+use crate::task_hub::Node;
 
 /// An answer, and the last state change that it depends on.
 ///
 /// Answers run ahead of the disk. Whoever lets one out of the process waits for
-/// `Client::durable(seq)` first.
+/// [`Client::durable`] with its `seq` first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed<T> {
     /// The answer.
@@ -27,4 +38,228 @@ pub struct InstanceStatus {
     pub record: OrchestrationRecord,
     /// The history of its current execution, oldest event first.
     pub history: Arc<Vec<HistoryEvent>>,
+}
+
+/// A start of an orchestration.
+#[derive(Clone, Debug)]
+pub struct StartRequest {
+    /// The orchestrator's name; ASCII case does not matter.
+    pub name: String,
+    /// What it is started with.
+    pub input: Payload,
+    /// The id; absent: a new GUID.
+    pub instance_id: Option<InstanceId>,
+    /// Names and values to be kept with it.
+    pub tags: Tags,
+    /// What to do if the id is alive.
+    pub on_conflict: ConflictPolicy,
+}
+
+/// What to do if an id is taken by an orchestration that is alive. One that has ended is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictPolicy {
+    /// Refuse: [`ClientError::AlreadyExists`].
+    #[default]
+    Fail,
+    /// Start nothing and give its id.
+    UseExisting,
+}
+
+/// Asks the engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    node: Arc<Node>,
+}
+
+impl Client {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    /// Returns when a state change is durable.
+    pub async fn durable(&self, seq: CommitSeq) {
+        self.node.commits.durable(seq).await;
+    }
+
+    /// Starts an orchestration of the newest code and gives its id.
+    ///
+    /// # Errors
+    /// If there is no such orchestrator, the id is alive, or the node has too much to do.
+    pub async fn start_orchestration(
+        &self,
+        request: StartRequest,
+    ) -> Result<Observed<InstanceId>, ClientError> {
+        let StartRequest { name, input, instance_id, tags, on_conflict } = request;
+        let kind = FunctionKind::Orchestrator;
+        let Some(found) = self.node.executor.find(kind, &name) else {
+            return Err(ClientError::FunctionNotFound { kind, name });
+        };
+        let is_new_id = instance_id.is_none();
+        let instance_id = match instance_id {
+            Some(id) => id,
+            None => InstanceId::orchestration(&Uuid::new_v4().simple().to_string())
+                .expect("a GUID is an instance id"),
+        };
+        self.admit(&instance_id)?;
+        let request = |reply_to| {
+            Request::Start(Box::new(PartitionStart {
+                instance_id,
+                is_new_id,
+                name: found.name,
+                component: found.component,
+                execution_id: ExecutionId::new(Uuid::new_v4()),
+                input,
+                tags,
+                use_existing: on_conflict == ConflictPolicy::UseExisting,
+                reply_to,
+            }))
+        };
+        let answer = self.ask(request).await?;
+        match answer.value {
+            Reply::Started(id) => Ok(Observed { value: id, seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// The status of an orchestration; `None` if there is none of that id.
+    ///
+    /// # Errors
+    /// If the id names an entity, or the host is stopping.
+    pub async fn get_status(
+        &self,
+        instance_id: &InstanceId,
+    ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+        let instance_id = instance_id.clone();
+        status(self.ask(|reply_to| Request::GetStatus { instance_id, reply_to }).await?)
+    }
+
+    /// The status of an orchestration when it has ended, or when `limit` is over; `None` at once if
+    /// there is none of that id.
+    ///
+    /// # Errors
+    /// If the id names an entity, or the host is stopping.
+    pub async fn wait_for_completion(
+        &self,
+        instance_id: &InstanceId,
+        limit: Duration,
+    ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+        let id = instance_id.clone();
+        let end = self.ask(|reply_to| Request::WaitForCompletion { instance_id: id, reply_to });
+        match timeout(limit, end).await {
+            Ok(answer) => status(answer?),
+            Err(_) => self.get_status(instance_id).await,
+        }
+    }
+
+    /// Has an entity do an operation and gives its result.
+    ///
+    /// # Errors
+    /// If the entity or the node has too much to do, or no result came within `limit`.
+    pub async fn call_entity(
+        &self,
+        entity: &EntityId,
+        operation: String,
+        input: Option<Payload>,
+        limit: Duration,
+    ) -> Result<Observed<Result<Option<Payload>, Failure>>, ClientError> {
+        let instance_id = entity.instance_id();
+        self.admit(&instance_id)?;
+        let request_id = Uuid::new_v4();
+        let request = |reply_to| Request::CallEntity {
+            instance_id,
+            request_id,
+            operation,
+            input,
+            reply_to,
+        };
+        let answer = timeout(limit, self.ask(request)).await.map_err(|_| {
+            ClientError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+        })??;
+        match answer.value {
+            Reply::Operation(result) => Ok(Observed { value: result, seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// Has an entity do an operation some time soon.
+    ///
+    /// # Errors
+    /// If the entity or the node has too much to do.
+    pub async fn signal_entity(
+        &self,
+        entity: &EntityId,
+        operation: String,
+        input: Option<Payload>,
+    ) -> Result<Observed<()>, ClientError> {
+        let instance_id = entity.instance_id();
+        self.admit(&instance_id)?;
+        let request_id = Uuid::new_v4();
+        let request = |reply_to| Request::SignalEntity {
+            instance_id,
+            request_id,
+            operation,
+            input,
+            reply_to,
+        };
+        let answer = self.ask(request).await?;
+        match answer.value {
+            Reply::Accepted => Ok(Observed { value: (), seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// The state of an entity after the operations that it has done; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn read_entity_state(
+        &self,
+        entity: &EntityId,
+    ) -> Result<Observed<Option<Payload>>, ClientError> {
+        let instance_id = entity.instance_id();
+        let answer = self.ask(|reply_to| Request::ReadState { instance_id, reply_to }).await?;
+        match answer.value {
+            Reply::State(state) => Ok(Observed { value: state, seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// Refuses new work where it would only make a queue longer. Work that is accepted is never refused.
+    fn admit(&self, id: &InstanceId) -> Result<(), ClientError> {
+        if self.node.is_stopping() {
+            return Err(ClientError::Stopping);
+        }
+        if self.node.lane_of(id).is_full() || self.node.commits.is_full() {
+            return Err(ClientError::Overloaded);
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(ReplySender) -> Request<ReplySender>,
+    ) -> Result<Observed<Reply>, ClientError> {
+        let (sender, receiver) = oneshot::channel();
+        let request = request(ReplySender(sender));
+        let lane = self.node.lane_of(request.instance_id());
+        lane.submit(&self.node, Input::Request(request));
+        receiver.await.map_err(|_| ClientError::Stopping)
+    }
+}
+
+fn status(
+    answer: Observed<Reply>,
+) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+    match answer.value {
+        Reply::Status(status) => Ok(Observed { value: status, seq: answer.seq }),
+        other => Err(refusal(other)),
+    }
+}
+
+/// The error of an answer that is not the expected one.
+fn refusal(reply: Reply) -> ClientError {
+    match reply {
+        Reply::Refused(error) => error,
+        other => ClientError::InvalidArgument(format!("the instance answered {other:?}")),
+    }
 }

@@ -44,6 +44,15 @@ pub trait Storage: Send + Sync + 'static {
     /// If the data cannot be read or is damaged.
     fn load(&self, id: &InstanceId) -> Result<Option<StoredInstance>>;
 
+    /// What is stored of an instance, if that can be said without waiting for a disk. Fast enough
+    /// to be called where [`Storage::load`] is not allowed.
+    ///
+    /// # Errors
+    /// If the data is damaged.
+    fn load_cached(&self, _id: &InstanceId) -> Result<Cached> {
+        Ok(Cached::WouldBlock)
+    }
+
     /// Writes a batch as a whole. Later loads see it; a crash may still lose it. Called by one
     /// thread, in the order of [`CommitBatch::seq`].
     ///
@@ -80,6 +89,15 @@ pub enum StoredInstance {
     },
     /// An entity.
     Entity(EntityRecord),
+}
+
+/// The answer of [`Storage::load_cached`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cached {
+    /// As [`Storage::load`] would answer.
+    Found(Option<StoredInstance>),
+    /// Only [`Storage::load`] can say.
+    WouldBlock,
 }
 
 /// What one commit changes: for each row its last state since the commit before.

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Everstate's storage: RocksDB behind [`everstate_engine::storage::Storage`].
+//!
+//! One database in one folder, four column families (`key.rs` has the bytes of each key,
+//! docs/storage-format.md the whole format):
+//!
+//! - `instances`: the row of each orchestration and entity;
+//! - `history`: the histories of orchestrations that did not fit into one value with their row;
+//! - `messages`: sent and not yet consumed; read at a start only, never while running;
+//! - `meta`: the version of the format and where recovery begins.
+//!
+//! A commit of the engine is one RocksDB write. All column families share one log, so that what a
+//! crash leaves is a prefix of the commits. A write returns before it is durable; a sync makes all
+//! writes before it durable at once. After a failed write or sync nothing is promised: the engine
+//! ends the process, the next one recovers from the log.
+
+#![forbid(unsafe_code)]
+
+mod batch;
+mod codec;
+mod config;
+mod db;
+mod error;
+mod format;
+mod key;
+mod options;
+mod read;
+mod row;
+#[cfg(test)]
+mod tests;
+
+pub use config::StorageConfig;
+pub use db::RocksStorage;
+pub use error::{Error, Result};

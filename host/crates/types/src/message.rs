@@ -12,7 +12,6 @@ use crate::function::{ComponentHash, FunctionName};
 use crate::id::{ExecutionId, InstanceId, RequestId};
 use crate::payload::Payload;
 use crate::record::Tags;
-use crate::time::Timestamp;
 
 /// The place of a message in the order of all messages of a node. Given when the message is
 /// staged for the commit; unique among the messages that are alive.
@@ -63,8 +62,6 @@ pub enum MessageBody {
         input: Payload,
         /// Given at the start.
         tags: Tags,
-        /// When the start was asked for.
-        requested_at: Timestamp,
     },
     /// Do an operation.
     EntityOperation {

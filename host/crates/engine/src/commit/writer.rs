@@ -1,0 +1,266 @@
+//! [`CommitWriter`]: the committer thread, the syncer thread, and how lanes and the gate talk to them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use everstate_types::Message;
+
+use super::gate::OutputGate;
+use super::queue::{Change, CommitQueue, Staged};
+use crate::config::EngineConfig;
+use crate::storage::{CommitSeq, Storage, StorageError};
+
+/// A batch of this size is written even if nobody waits for it.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Called once when a write or an fsync failed. Must not return to business: the state in memory is
+/// ahead of a disk that cannot follow.
+pub type FatalHandler = Box<dyn Fn(&StorageError) + Send + Sync>;
+
+/// Takes staged turns to the disk.
+pub struct CommitWriter {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// The committer waits here: for something staged, for demand, or for the syncer to be free.
+    work: Condvar,
+    /// The syncer waits here for something written.
+    written: Condvar,
+    gate: OutputGate,
+    /// The last turn that somebody waits for.
+    demand: AtomicU64,
+    storage: Arc<dyn Storage>,
+    fatal: FatalHandler,
+    delay: Duration,
+    bytes_max: usize,
+}
+
+struct Queue {
+    commits: CommitQueue,
+    /// When the oldest change that is not taken was staged.
+    staged_at: Option<Instant>,
+    /// The last turn that was handed to the storage.
+    written: CommitSeq,
+    /// The last turn that the syncer has begun to sync.
+    syncing: CommitSeq,
+    /// Whether the committer sleeps without an alarm.
+    committer_parked: bool,
+    stopping: bool,
+    failed: bool,
+}
+
+impl fmt::Debug for CommitWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitWriter").field("gate", &self.shared.gate).finish_non_exhaustive()
+    }
+}
+
+impl CommitWriter {
+    /// Starts both threads.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn start(
+        commits: CommitQueue,
+        storage: Arc<dyn Storage>,
+        config: &EngineConfig,
+        fatal: FatalHandler,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                commits,
+                staged_at: None,
+                written: CommitSeq(0),
+                syncing: CommitSeq(0),
+                committer_parked: false,
+                stopping: false,
+                failed: false,
+            }),
+            work: Condvar::new(),
+            written: Condvar::new(),
+            gate: OutputGate::default(),
+            demand: AtomicU64::new(0),
+            storage,
+            fatal,
+            delay: Duration::from_millis(config.commit_delay_ms),
+            bytes_max: config.commit_queue_bytes_max,
+        });
+        let mut threads = Vec::new();
+        for (name, run) in
+            [("committer", Shared::commit_loop as fn(&Shared)), ("syncer", Shared::sync_loop)]
+        {
+            let shared = Arc::clone(&shared);
+            threads.push(thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))?);
+        }
+        Ok(Self { shared, threads: Mutex::new(threads) })
+    }
+
+    /// Takes in one turn; see [`CommitQueue::stage`].
+    pub fn stage(&self, changes: Vec<Change>, sent: &[Message]) -> Staged {
+        let mut queue = self.shared.lock();
+        let staged = queue.commits.stage(changes, sent);
+        if queue.staged_at.is_none() && queue.commits.taken() < staged.seq {
+            queue.staged_at = Some(now());
+            if queue.committer_parked {
+                self.shared.work.notify_one();
+            }
+        }
+        staged
+    }
+
+    /// Whether so much waits for the disk that no new work should be accepted.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.lock().commits.bytes() > self.shared.bytes_max
+    }
+
+    /// How far the disk is.
+    #[must_use]
+    pub fn durable_seq(&self) -> CommitSeq {
+        self.shared.gate.durable()
+    }
+
+    /// Waits until a turn is durable, and sees to it that it soon is. Never returns after a fatal error.
+    pub async fn durable(&self, seq: CommitSeq) {
+        let Some(released) = self.shared.gate.register(seq) else { return };
+        self.shared.demand(seq);
+        if released.await.is_err() {
+            // The gate is gone with the process that it belongs to.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Makes everything that is staged durable and ends both threads. Blocks.
+    pub fn stop(&self) {
+        {
+            let mut queue = self.shared.lock();
+            queue.stopping = true;
+        }
+        self.shared.work.notify_one();
+        self.shared.written.notify_one();
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
+        for thread in threads {
+            // A panic of the thread was reported where it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for CommitWriter {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no panic under this lock")
+    }
+
+    fn demand(&self, seq: CommitSeq) {
+        if self.demand.fetch_max(seq.0, Ordering::AcqRel) < seq.0 {
+            let queue = self.lock();
+            // What is taken is on its way; the committer need not wake for it.
+            if queue.commits.taken() < seq {
+                self.work.notify_one();
+            }
+        }
+    }
+
+    fn commit_loop(&self) {
+        loop {
+            let batch = {
+                let Some(mut queue) = self.wait_for_work() else { return };
+                queue.staged_at = None;
+                queue.commits.take()
+            };
+            let Some(batch) = batch else { continue };
+            if let Err(error) = self.storage.write(&batch) {
+                return self.fail(&error);
+            }
+            self.lock().written = batch.seq;
+            self.written.notify_one();
+        }
+    }
+
+    /// Blocks until a batch is to be taken; `None`: all is taken, and nothing more will come.
+    ///
+    /// While a written batch waits for the syncer, none is taken: the longer the disk is busy, the
+    /// larger the next batch, and the more is elided in it.
+    fn wait_for_work(&self) -> Option<MutexGuard<'_, Queue>> {
+        let mut queue = self.lock();
+        loop {
+            if queue.failed {
+                return None;
+            }
+            let Some(staged_at) = queue.staged_at else {
+                if queue.stopping {
+                    return None;
+                }
+                queue.committer_parked = true;
+                queue = self.work.wait(queue).expect("no panic under this lock");
+                queue.committer_parked = false;
+                continue;
+            };
+            if queue.syncing < queue.written {
+                queue = self.work.wait(queue).expect("no panic under this lock");
+                continue;
+            }
+            let age = staged_at.elapsed();
+            if queue.stopping
+                || age >= self.delay
+                || self.demand.load(Ordering::Acquire) > queue.commits.taken().0
+                || queue.commits.bytes() > BATCH_BYTES
+            {
+                return Some(queue);
+            }
+            let left = self.delay - age;
+            (queue, _) = self.work.wait_timeout(queue, left).expect("no panic under this lock");
+        }
+    }
+
+    fn sync_loop(&self) {
+        loop {
+            let seq = {
+                let mut queue = self.lock();
+                loop {
+                    if queue.failed {
+                        return;
+                    }
+                    if queue.syncing < queue.written {
+                        break;
+                    }
+                    if queue.stopping && queue.commits.taken() == queue.written && queue.staged_at.is_none() {
+                        return;
+                    }
+                    queue = self.written.wait(queue).expect("no panic under this lock");
+                }
+                queue.syncing = queue.written;
+                queue.written
+            };
+            self.work.notify_one();
+            if let Err(error) = self.storage.sync() {
+                return self.fail(&error);
+            }
+            self.gate.open(seq);
+        }
+    }
+
+    fn fail(&self, error: &StorageError) {
+        self.lock().failed = true;
+        self.work.notify_one();
+        self.written.notify_one();
+        (self.fatal)(error);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a change waits is no part of any state")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,39 @@
+//! Errors of the engine, as its clients see them.
+//!
+//! A refused request changed nothing. [`ClientError::Overloaded`] and [`ClientError::Busy`] are worth
+//! another try after a moment, the others are not. Errors of the storage never come here: they end
+//! the process.
+
+use everstate_types::{FunctionKind, InstanceId};
+
+/// Why the engine refused a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The arguments are wrong.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// No such function is loaded.
+    #[error("The function '{name}' doesn't exist, is disabled, or is not an {kind} function.")]
+    FunctionNotFound {
+        /// The kind that was asked for.
+        kind: FunctionKind,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The id is taken by an orchestration that is alive.
+    #[error("An orchestration instance with the id '{0}' already exists and has not ended.")]
+    AlreadyExists(InstanceId),
+    /// One instance has more waiting than its limit.
+    #[error("The instance '{0}' has too many operations waiting.")]
+    Busy(InstanceId),
+    /// The node has more under way than its limits.
+    #[error("The host is overloaded.")]
+    Overloaded,
+    /// The host is stopping.
+    #[error("The host is stopping.")]
+    Stopping,
+    /// The result did not come in time; what was asked for may still happen.
+    #[error("No result within {0} ms.")]
+    TimedOut(u64),
+}

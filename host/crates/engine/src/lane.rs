@@ -1,0 +1,222 @@
+//! [`Lane`]: drives one partition.
+//!
+//! A lane has no thread of its own. Whoever brings an input while nobody drives the lane drives it
+//! until nothing is left, on the thread it is on: a request, its orchestration and its entity can so
+//! pass through several lanes without a change of thread. Inputs wait in a queue meanwhile, so
+//! a partition still has one owner at a time. Driving never blocks: guests run in tasks of their
+//! own, and what is not in memory is read where blocking is allowed.
+//!
+//! Order of a turn: apply inputs, stage all changes and messages as one, answer, send, run, load.
+//! Staging comes first, so what anybody learns of a turn is behind it in the commit queue.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use everstate_types::{
+    Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId,
+};
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::client::Observed;
+use crate::guest::{
+    EntityOutcome, EntityWorkItem, OperationOutcome, OrchestrationOutcome, OrchestrationResult,
+    OrchestrationWorkItem,
+};
+use crate::partition::{Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work};
+use crate::storage::Cached;
+use crate::task_hub::Node;
+
+/// Inputs that one turn takes at most: what is staged as one, and how long others wait.
+const TURN_INPUTS_MAX: usize = 256;
+
+/// Turns after which a driver hands over to a task, so that nobody drives for others without end.
+const TURNS_AT_A_TIME: usize = 64;
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub(crate) struct ReplySender(pub(crate) oneshot::Sender<Observed<Reply>>);
+
+impl ReplyTo for ReplySender {
+    fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// One partition, and the inputs that wait for it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    queue: Mutex<Queue>,
+    /// Locked by the driver alone; nobody ever waits for it.
+    partition: Mutex<Partition<ReplySender>>,
+    /// Whether more waits than the limit.
+    is_full: AtomicBool,
+    queue_count_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    inputs: VecDeque<Input<ReplySender>>,
+    is_driven: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(limits: PartitionLimits, queue_count_max: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            partition: Mutex::new(Partition::new(limits)),
+            is_full: AtomicBool::new(false),
+            queue_count_max,
+        }
+    }
+
+    /// Whether no new work should be accepted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Takes an input and drives the lane, unless somebody does already.
+    pub(crate) fn submit(self: &Arc<Self>, node: &Arc<Node>, input: Input<ReplySender>) {
+        {
+            let mut queue = self.queue.lock().expect("no panic under this lock");
+            queue.inputs.push_back(input);
+            if queue.inputs.len() > self.queue_count_max {
+                self.is_full.store(true, Ordering::Relaxed);
+            }
+            if queue.is_driven {
+                return;
+            }
+            queue.is_driven = true;
+        }
+        self.drive(node);
+    }
+
+    fn drive(self: &Arc<Self>, node: &Arc<Node>) {
+        let mut inputs = Vec::new();
+        for _ in 0..TURNS_AT_A_TIME {
+            {
+                let mut queue = self.queue.lock().expect("no panic under this lock");
+                let count = queue.inputs.len().min(TURN_INPUTS_MAX);
+                inputs.extend(queue.inputs.drain(..count));
+                if queue.inputs.len() < self.queue_count_max {
+                    self.is_full.store(false, Ordering::Relaxed);
+                }
+                if inputs.is_empty() {
+                    queue.is_driven = false;
+                    return;
+                }
+            }
+            self.turn(node, &mut inputs);
+        }
+        let (lane, node) = (Arc::clone(self), Arc::clone(node));
+        node.runtime().clone().spawn(async move { lane.drive(&node) });
+    }
+
+    fn turn(self: &Arc<Self>, node: &Arc<Node>, inputs: &mut Vec<Input<ReplySender>>) {
+        let mut effects = Effects::default();
+        let (staged, forgotten) = {
+            let mut partition = self.partition.lock().expect("no panic under this lock");
+            let moment = Moment { now: node.clock.now(), durable: node.commits.durable_seq() };
+            for input in inputs.drain(..) {
+                partition.apply(moment, input, &mut effects);
+            }
+            let changes = std::mem::take(&mut effects.changes);
+            let staged = node.commits.stage(changes, &effects.sent);
+            (staged, partition.end_turn(moment, staged.seq))
+        };
+        for (reply_to, reply, gate) in effects.replies {
+            let seq = match gate {
+                Gate::ThisTurn => staged.seq,
+                Gate::Turn(seq) => seq,
+            };
+            // A caller that went away needs no answer.
+            drop(reply_to.0.send(Observed { value: reply, seq }));
+        }
+        for id in forgotten {
+            node.executor.forget(&id);
+        }
+        for id in effects.loads {
+            self.load(node, id);
+        }
+        for work in effects.work {
+            self.run(node, work);
+        }
+        let mut message_id = staged.first_message_id;
+        for message in effects.sent {
+            node.deliver(message_id, message);
+            message_id = MessageId(message_id.0 + 1);
+        }
+    }
+
+    fn load(self: &Arc<Self>, node: &Arc<Node>, id: InstanceId) {
+        match node.storage.load_cached(&id) {
+            Ok(Cached::Found(stored)) => self.submit(node, Input::Loaded(id, stored)),
+            Ok(Cached::WouldBlock) => {
+                let (lane, node) = (Arc::clone(self), Arc::clone(node));
+                let runtime = node.runtime().clone();
+                runtime.spawn_blocking(move || match node.storage.load(&id) {
+                    Ok(stored) => lane.submit(&node, Input::Loaded(id, stored)),
+                    Err(error) => node.fatal(&error),
+                });
+            }
+            Err(error) => node.fatal(&error),
+        }
+    }
+
+    fn run(self: &Arc<Self>, node: &Arc<Node>, work: Work) {
+        let (lane, node) = (Arc::clone(self), Arc::clone(node));
+        let runtime: Handle = node.runtime().clone();
+        match work {
+            Work::Orchestration { token, item } => runtime.spawn(async move {
+                let instance_id = item.instance_id.clone();
+                let outcome = run_orchestration(&node, item).await;
+                lane.submit(&node, Input::OrchestrationRan { instance_id, token, outcome });
+            }),
+            Work::Entity { token, item } => runtime.spawn(async move {
+                let instance_id = item.entity.instance_id();
+                let outcome = run_entity(&node, item).await;
+                lane.submit(&node, Input::EntityRan { instance_id, token, outcome });
+            }),
+        };
+    }
+}
+
+/// Finds the code of a start that came from an instance: its sender could not know it.
+pub(crate) fn resolve_component(node: &Node, message: &mut Message) {
+    if let MessageBody::StartOrchestration { name, component: component @ None, .. } =
+        &mut message.body
+        && let Some(found) = node.executor.find(FunctionKind::Orchestrator, name.as_str())
+    {
+        *component = Some(found.component);
+    }
+}
+
+async fn run_orchestration(node: &Node, item: OrchestrationWorkItem) -> OrchestrationOutcome {
+    let instance_id = item.instance_id.clone();
+    let run = AssertUnwindSafe(node.executor.run_orchestration(item)).catch_unwind();
+    run.await.unwrap_or_else(|_| OrchestrationOutcome {
+        actions: Vec::new(),
+        custom_status: None,
+        result: OrchestrationResult::Failed(host_failure(&instance_id)),
+    })
+}
+
+async fn run_entity(node: &Node, item: EntityWorkItem) -> EntityOutcome {
+    let (instance_id, state) = (item.entity.instance_id(), item.state.clone());
+    let count = item.operations.len();
+    let run = AssertUnwindSafe(node.executor.run_entity(item)).catch_unwind();
+    run.await.unwrap_or_else(|_| {
+        let result = Err(host_failure(&instance_id));
+        let outcome = OperationOutcome { result, effects: Vec::new() };
+        EntityOutcome { results: vec![outcome; count], state }
+    })
+}
+
+/// A defect of the host hurts the work item that met it and nothing else.
+fn host_failure(id: &InstanceId) -> Failure {
+    tracing::error!(instance = %id, "the host panicked while it ran a guest; this is a defect of the host");
+    Failure::new("HostError", "the host failed while it ran the function")
+}

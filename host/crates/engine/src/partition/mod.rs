@@ -1,0 +1,289 @@
+//! [`Partition`]: the state of one lane's instances, and how each input changes it.
+//!
+//! This is the whole logic of the engine, free of I/O, clock, randomness and guest code: an input
+//! goes in, the state in memory changes, and [`Effects`] say what has to be staged, sent, run,
+//! loaded and answered. Whoever drives it does those things in this order, see `lane.rs`; the
+//! simulation in `tests/sim` drives it with seeds.
+//!
+//! Invariants:
+//! - An instance has at most one work item under way. Its outcome is applied if it carries the token of
+//!   that work item, and dropped otherwise.
+//! - A message is consumed (`Change::Consumed`) in the turn that applies its effect, or that finds
+//!   that it has none any more. It is never consumed before, and its effect is never applied twice.
+//! - An answer carries the last change of the instance that it tells about.
+//! - An instance leaves memory only if nothing is under way at it and all its changes are durable.
+
+mod entity;
+mod eviction;
+mod input;
+mod orchestration;
+mod slot;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use everstate_types::{InstanceId, Message, MessageId, Timestamp};
+
+pub use self::input::{Effects, Gate, Input, Reply, ReplyTo, Request, StartRequest, Work};
+use self::eviction::Eviction;
+use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
+use crate::storage::{CommitSeq, StoredInstance};
+
+/// What a partition may hold; the shares of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct PartitionLimits {
+    /// Operations that may wait at one entity before clients are refused.
+    pub entity_mailbox_count_max: usize,
+    /// Operations of one work item.
+    pub entity_batch_count_max: usize,
+    /// Instances that stay loaded.
+    pub loaded_instances_max: usize,
+    /// Bytes that stay loaded.
+    pub loaded_bytes_max: usize,
+}
+
+/// What an input may know of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time of day.
+    pub now: Timestamp,
+    /// The last turn that is durable.
+    pub durable: CommitSeq,
+}
+
+/// The instances of one lane. `R` is what an answer is sent to.
+#[derive(Debug)]
+pub struct Partition<R> {
+    limits: PartitionLimits,
+    slots: HashMap<InstanceId, Slot<R>>,
+    eviction: Eviction,
+    /// Instances that this turn has changed, to be stamped with its place.
+    changed: Vec<InstanceId>,
+    next_token: u64,
+}
+
+impl<R: ReplyTo> Partition<R> {
+    /// A partition with nothing loaded.
+    #[must_use]
+    pub fn new(limits: PartitionLimits) -> Self {
+        Self {
+            limits,
+            slots: HashMap::new(),
+            eviction: Eviction::default(),
+            changed: Vec::new(),
+            next_token: 0,
+        }
+    }
+
+    /// Applies one input. Several may be applied in one turn; [`Partition::end_turn`] ends it.
+    pub fn apply(&mut self, moment: Moment, input: Input<R>, effects: &mut Effects<R>) {
+        match input {
+            Input::Request(request) => self.apply_request(moment, request, effects),
+            Input::Message(id, message) => self.apply_message(moment, id, message, effects),
+            Input::Loaded(instance_id, stored) => {
+                self.apply_loaded(moment, &instance_id, stored, effects);
+            }
+            Input::OrchestrationRan { instance_id, token, outcome } => {
+                self.with_orchestration(&instance_id, |slot, turn| {
+                    slot.apply_outcome(moment, token, outcome, turn, effects);
+                });
+            }
+            Input::EntityRan { instance_id, token, outcome } => {
+                self.with_entity(&instance_id, |slot, turn| {
+                    slot.apply_outcome(moment, token, outcome, turn, effects);
+                });
+            }
+        }
+    }
+
+    /// Ends a turn whose changes were staged at `seq`, and lets go of what need not stay loaded.
+    /// Returns the orchestrations that were let go of before their end.
+    pub fn end_turn(&mut self, moment: Moment, seq: CommitSeq) -> Vec<InstanceId> {
+        for id in self.changed.drain(..) {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.last_seq = seq;
+                slot.is_changed = false;
+            }
+        }
+        self.evict(moment.durable)
+    }
+
+    /// How many instances are loaded, or being loaded.
+    #[must_use]
+    pub fn loaded_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether some instance has a work item under way, is being loaded, or has messages to work on.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.slots.values().any(Slot::is_busy)
+    }
+
+    fn apply_request(&mut self, moment: Moment, request: Request<R>, effects: &mut Effects<R>) {
+        if let Request::Start(start) = &request
+            && start.is_new_id
+            && !self.slots.contains_key(&start.instance_id)
+        {
+            // Nobody can have used an id that was made for this request: no need to look on disk.
+            let slot = Slot::new(SlotState::Orchestration(OrchestrationSlot::absent()));
+            self.slots.insert(start.instance_id.clone(), slot);
+        }
+        let id = request.instance_id().clone();
+        let Some(request) = self.loaded_or_park(&id, Input::Request(request), effects) else {
+            return;
+        };
+        let Input::Request(request) = request else { return };
+        if id.is_entity() {
+            let limits = self.limits;
+            self.with_entity(&id, |slot, turn| slot.apply_request(limits, request, turn, effects));
+        } else {
+            self.with_orchestration(&id, |slot, turn| {
+                slot.apply_request(moment, request, turn, effects);
+            });
+        }
+    }
+
+    fn apply_message(
+        &mut self,
+        moment: Moment,
+        message_id: MessageId,
+        message: Message,
+        effects: &mut Effects<R>,
+    ) {
+        let id = message.target.clone();
+        let Some(input) = self.loaded_or_park(&id, Input::Message(message_id, message), effects)
+        else {
+            return;
+        };
+        let Input::Message(message_id, message) = input else { return };
+        if id.is_entity() {
+            self.with_entity(&id, |slot, turn| {
+                slot.apply_message(message_id, message.body, turn, effects);
+            });
+        } else {
+            self.with_orchestration(&id, |slot, turn| {
+                slot.apply_message(moment, message_id, message.body, turn, effects);
+            });
+        }
+    }
+
+    fn apply_loaded(
+        &mut self,
+        moment: Moment,
+        id: &InstanceId,
+        stored: Option<StoredInstance>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let SlotState::Loading { parked } = &mut slot.state else { return };
+        let parked = std::mem::take(parked);
+        slot.state = match stored {
+            Some(StoredInstance::Orchestration { record, history }) => {
+                SlotState::Orchestration(OrchestrationSlot::loaded(record, history))
+            }
+            Some(StoredInstance::Entity(record)) => {
+                SlotState::Entity(EntitySlot::new(Some(record)))
+            }
+            None if id.is_entity() => SlotState::Entity(EntitySlot::new(None)),
+            None => SlotState::Orchestration(OrchestrationSlot::absent()),
+        };
+        for input in parked {
+            self.apply(moment, input, effects);
+        }
+        self.settle(id);
+    }
+
+    /// Gives the input back if its instance is loaded; keeps it and asks for the instance otherwise.
+    fn loaded_or_park(
+        &mut self,
+        id: &InstanceId,
+        input: Input<R>,
+        effects: &mut Effects<R>,
+    ) -> Option<Input<R>> {
+        match self.slots.get_mut(id) {
+            Some(Slot { state: SlotState::Loading { parked }, .. }) => {
+                parked.push(input);
+                None
+            }
+            Some(_) => Some(input),
+            None => {
+                let state = SlotState::Loading { parked: vec![input] };
+                self.slots.insert(id.clone(), Slot::new(state));
+                effects.loads.push(id.clone());
+                None
+            }
+        }
+    }
+
+    fn with_orchestration(
+        &mut self,
+        id: &InstanceId,
+        run: impl FnOnce(&mut OrchestrationSlot<R>, &mut SlotTurn<'_>),
+    ) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let SlotState::Orchestration(orchestration) = &mut slot.state else { return };
+        let mut turn = SlotTurn {
+            id,
+            last_seq: slot.last_seq,
+            is_changed: &mut slot.is_changed,
+            changed: &mut self.changed,
+            next_token: &mut self.next_token,
+            limits: self.limits,
+        };
+        run(orchestration, &mut turn);
+        self.settle(id);
+    }
+
+    fn with_entity(
+        &mut self,
+        id: &InstanceId,
+        run: impl FnOnce(&mut EntitySlot<R>, &mut SlotTurn<'_>),
+    ) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let SlotState::Entity(entity) = &mut slot.state else { return };
+        let mut turn = SlotTurn {
+            id,
+            last_seq: slot.last_seq,
+            is_changed: &mut slot.is_changed,
+            changed: &mut self.changed,
+            next_token: &mut self.next_token,
+            limits: self.limits,
+        };
+        run(entity, &mut turn);
+        self.settle(id);
+    }
+}
+
+/// What a slot may touch of its partition while an input is applied to it.
+#[derive(Debug)]
+struct SlotTurn<'a> {
+    id: &'a InstanceId,
+    last_seq: CommitSeq,
+    is_changed: &'a mut bool,
+    changed: &'a mut Vec<InstanceId>,
+    next_token: &'a mut u64,
+    limits: PartitionLimits,
+}
+
+impl SlotTurn<'_> {
+    /// Notes that this turn changes the instance.
+    fn mark_changed(&mut self) {
+        if !*self.is_changed {
+            *self.is_changed = true;
+            self.changed.push(self.id.clone());
+        }
+    }
+
+    /// What an answer about the instance as it is now has to wait for.
+    fn gate(&self) -> Gate {
+        if *self.is_changed { Gate::ThisTurn } else { Gate::Turn(self.last_seq) }
+    }
+
+    fn token(&mut self) -> u64 {
+        *self.next_token += 1;
+        *self.next_token
+    }
+}

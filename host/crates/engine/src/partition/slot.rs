@@ -1,0 +1,166 @@
+//! What a partition holds for one instance.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use everstate_types::{
+    EntityRecord, HistoryEvent, MessageBody, MessageId, OrchestrationRecord, Payload,
+    ReplyAddress, RequestId, Timestamp,
+};
+
+use super::input::Input;
+use super::orchestration::OpenCalls;
+use crate::storage::CommitSeq;
+
+/// One instance in memory.
+#[derive(Debug)]
+pub(super) struct Slot<R> {
+    pub(super) state: SlotState<R>,
+    /// The last turn that changed the instance. 0: none since it was loaded, and then all is durable.
+    pub(super) last_seq: CommitSeq,
+    /// Whether the turn that is under way has changed it.
+    pub(super) is_changed: bool,
+    /// Bytes that were counted for it.
+    pub(super) weight: usize,
+    /// Whether it stands in the queue of idle instances.
+    pub(super) is_queued: bool,
+    /// Whether it was used since it was put into that queue.
+    pub(super) is_used: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum SlotState<R> {
+    /// It is being read; what came meanwhile waits, in order.
+    Loading {
+        parked: Vec<Input<R>>,
+    },
+    Orchestration(OrchestrationSlot<R>),
+    Entity(EntitySlot<R>),
+}
+
+/// An orchestration, or the knowledge that there is none of that id.
+#[derive(Debug)]
+pub(super) struct OrchestrationSlot<R> {
+    pub(super) state: Option<Box<Orchestration>>,
+    /// Messages that no turn has seen, in order of arrival.
+    pub(super) inbox: VecDeque<(MessageId, MessageBody)>,
+    pub(super) running: Option<RunningTurn>,
+    /// Who waits for its end.
+    pub(super) waiters: Vec<R>,
+}
+
+/// An orchestration that exists.
+#[derive(Debug)]
+pub(super) struct Orchestration {
+    pub(super) record: OrchestrationRecord,
+    pub(super) history: Arc<Vec<HistoryEvent>>,
+    /// What it has asked for and not been told.
+    pub(super) open: OpenCalls,
+    /// The number of the next action.
+    pub(super) next_action: i32,
+}
+
+/// A turn that runs.
+#[derive(Debug)]
+pub(super) struct RunningTurn {
+    pub(super) token: u64,
+    /// The messages that its events came from.
+    pub(super) messages: Vec<MessageId>,
+    pub(super) new_events: Arc<Vec<HistoryEvent>>,
+}
+
+/// An entity, whether it exists or not.
+#[derive(Debug)]
+pub(super) struct EntitySlot<R> {
+    pub(super) state: Option<Payload>,
+    pub(super) updated_at: Timestamp,
+    /// Operations that have not been applied, in order of arrival. Those that run stay at the front.
+    pub(super) mailbox: VecDeque<MailboxOperation<R>>,
+    /// The token of the work item that runs.
+    pub(super) running: Option<u64>,
+}
+
+/// An operation that waits.
+#[derive(Debug)]
+pub(super) struct MailboxOperation<R> {
+    /// The message that it came with; none for a client's call.
+    pub(super) message_id: Option<MessageId>,
+    pub(super) request_id: RequestId,
+    pub(super) operation: String,
+    pub(super) input: Option<Payload>,
+    pub(super) reply: ReplyRoute<R>,
+}
+
+/// Where the result of an operation goes.
+#[derive(Debug)]
+pub(super) enum ReplyRoute<R> {
+    /// Nowhere: it was a signal.
+    Nobody,
+    Orchestration(ReplyAddress),
+    Client(R),
+}
+
+impl<R> Slot<R> {
+    pub(super) fn new(state: SlotState<R>) -> Self {
+        Self {
+            state,
+            last_seq: CommitSeq(0),
+            is_changed: false,
+            weight: 0,
+            is_queued: false,
+            is_used: false,
+        }
+    }
+
+    /// Whether it has to stay in memory because something is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.state {
+            SlotState::Loading { .. } => true,
+            SlotState::Orchestration(slot) => {
+                slot.running.is_some() || !slot.inbox.is_empty() || !slot.waiters.is_empty()
+            }
+            SlotState::Entity(slot) => slot.running.is_some() || !slot.mailbox.is_empty(),
+        }
+    }
+
+    /// Whether nothing can happen to it any more but to be asked for.
+    pub(super) fn is_settled(&self) -> bool {
+        match &self.state {
+            SlotState::Orchestration(slot) => slot
+                .state
+                .as_ref()
+                .is_none_or(|orchestration| orchestration.record.status.is_finished()),
+            SlotState::Entity(slot) => slot.state.is_none(),
+            SlotState::Loading { .. } => false,
+        }
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        /// A slot, its id and its place in the maps.
+        const SLOT_BYTES: usize = 512;
+        /// An event beside its payload.
+        const EVENT_BYTES: usize = 256;
+        SLOT_BYTES
+            + match &self.state {
+                SlotState::Loading { .. } => 0,
+                SlotState::Orchestration(slot) => slot.state.as_ref().map_or(0, |orchestration| {
+                    let record = &orchestration.record;
+                    orchestration.history.len() * EVENT_BYTES
+                        + 2 * record.input.len()
+                        + record.output.as_ref().map_or(0, Payload::len)
+                }),
+                SlotState::Entity(slot) => slot.state.as_ref().map_or(0, Payload::len),
+            }
+    }
+}
+
+impl<R> EntitySlot<R> {
+    pub(super) fn new(record: Option<EntityRecord>) -> Self {
+        let (state, updated_at) = match record {
+            Some(record) => (Some(record.state), record.updated_at),
+            None => (None, Timestamp::default()),
+        };
+        Self { state, updated_at, mailbox: VecDeque::new(), running: None }
+    }
+}

@@ -1,0 +1,149 @@
+//! [`TaskHub`]: all lanes of a node, the way to the disk behind them, and recovery.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use everstate_types::{InstanceId, Message, MessageId};
+use tokio::runtime::Handle;
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::commit::{CommitQueue, CommitWriter, FatalHandler};
+use crate::config::EngineConfig;
+use crate::guest::GuestExecutor;
+use crate::lane::{Lane, resolve_component};
+use crate::partition::{Input, PartitionLimits};
+use crate::storage::{Storage, StorageError};
+
+/// The engine of one node.
+#[derive(Debug)]
+pub struct TaskHub {
+    node: Arc<Node>,
+}
+
+/// What lanes and clients share.
+pub(crate) struct Node {
+    pub(crate) lanes: Vec<Arc<Lane>>,
+    pub(crate) commits: CommitWriter,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) executor: Arc<dyn GuestExecutor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    runtime: Handle,
+    fatal: Arc<dyn Fn(&StorageError) + Send + Sync>,
+    is_stopping: AtomicBool,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("lanes", &self.lanes.len()).finish_non_exhaustive()
+    }
+}
+
+impl TaskHub {
+    /// Reads what has to go on from the storage, and lets it go on. Blocks while it reads; guests run
+    /// on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the storage cannot be read or a thread cannot be started.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(
+        config: &EngineConfig,
+        storage: Arc<dyn Storage>,
+        executor: Arc<dyn GuestExecutor>,
+        clock: Arc<dyn Clock>,
+        fatal: FatalHandler,
+    ) -> Result<Self, StorageError> {
+        let recovered = storage.recover()?;
+        let ids = recovered.messages.iter().map(|(id, _)| *id);
+        let queue = CommitQueue::new(recovered.next_message_id, ids);
+        let fatal: Arc<dyn Fn(&StorageError) + Send + Sync> = Arc::from(fatal);
+        let on_fatal = Arc::clone(&fatal);
+        let commits = CommitWriter::start(
+            queue,
+            Arc::clone(&storage),
+            config,
+            Box::new(move |error| on_fatal(error)),
+        )
+        .map_err(|error| StorageError(error.into()))?;
+        let count = lane_count(config);
+        let limits = PartitionLimits {
+            entity_mailbox_count_max: config.entity_mailbox_count_max,
+            entity_batch_count_max: config.entity_batch_count_max,
+            loaded_instances_max: config.loaded_instances_max.div_ceil(count),
+            loaded_bytes_max: config.loaded_bytes_max.div_ceil(count),
+        };
+        let lane = || Arc::new(Lane::new(limits, config.lane_queue_count_max));
+        let node = Arc::new(Node {
+            lanes: (0..count).map(|_| lane()).collect(),
+            commits,
+            storage,
+            executor,
+            clock,
+            runtime: Handle::current(),
+            fatal,
+            is_stopping: AtomicBool::new(false),
+        });
+        if !recovered.messages.is_empty() {
+            tracing::info!(messages = recovered.messages.len(), "going on where the last run ended");
+        }
+        for (id, message) in recovered.messages {
+            node.deliver(id, message);
+        }
+        Ok(Self { node })
+    }
+
+    /// A client of this engine.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.node))
+    }
+
+    /// Accepts no new work from now on. What is under way goes on.
+    pub fn refuse_new_work(&self) {
+        self.node.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes durable what has happened and stops writing. What has not ended goes on after the next
+    /// start. Blocks.
+    pub fn stop(&self) {
+        self.refuse_new_work();
+        self.node.commits.stop();
+    }
+}
+
+impl Node {
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// The lane that owns an instance: the ring of hashes is cut into equal ranges.
+    pub(crate) fn lane_of(&self, id: &InstanceId) -> &Arc<Lane> {
+        let scaled = u128::from(id.hash64()) * self.lanes.len() as u128;
+        let index = usize::try_from(scaled >> 64).expect("less than the number of lanes");
+        &self.lanes[index]
+    }
+
+    pub(crate) fn deliver(self: &Arc<Self>, id: MessageId, mut message: Message) {
+        resolve_component(self, &mut message);
+        let lane = self.lane_of(&message.target);
+        lane.submit(self, Input::Message(id, message));
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fatal(&self, error: &StorageError) {
+        (self.fatal)(error);
+    }
+}
+
+fn lane_count(config: &EngineConfig) -> usize {
+    match config.lanes {
+        0 => std::thread::available_parallelism().map_or(4, |count| (2 * count.get()).max(4)),
+        count => count,
+    }
+}

@@ -1,0 +1,130 @@
+//! [`HttpConfig`]: what an operator may change about the HTTP server. Embedded by the host in its
+//! own configuration; nothing here reads files or the environment.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Limits and timeouts of the HTTP server.
+///
+/// ```toml
+/// request_bytes_max = 16777216
+/// header_timeout_ms = 10000
+/// drain_timeout_ms = 30000
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Largest body of a request, in bytes; a larger one is answered with 413. Default: 16 MiB.
+    ///
+    /// A body is held in memory while its function runs.
+    pub request_bytes_max: usize,
+    /// Longest request target (path and query), in bytes; a longer one is answered with 414.
+    /// Default: 8 KiB.
+    pub target_bytes_max: usize,
+    /// Most headers of a request (HTTP/1.1). Default: 100.
+    pub headers_max: usize,
+    /// Largest buffer of a connection (HTTP/1.1), in bytes: all headers together fit into it, and a
+    /// client that does not read makes no more of a response be kept. At least 8 KiB. Default:
+    /// 64 KiB.
+    pub connection_buffer_bytes_max: usize,
+    /// Largest list of headers (HTTP/2), in bytes. Default: 16 KiB.
+    pub http2_header_list_bytes_max: u32,
+    /// Most requests at a time on one connection (HTTP/2). Default: 128.
+    pub http2_streams_max: u32,
+    /// Most streams that a client may reset before they were accepted (HTTP/2); more end the
+    /// connection. Default: 20.
+    pub http2_pending_resets_max: usize,
+    /// How long a client may take for the headers of a request, in milliseconds. Default: 10,000.
+    ///
+    /// The time runs from the end of the request before, so that this is also how long an idle
+    /// HTTP/1.1 connection is kept.
+    pub header_timeout_ms: u64,
+    /// Longest silence within the body of a request, in milliseconds. Default: 15,000.
+    pub body_idle_timeout_ms: u64,
+    /// How long a client may take for the whole body of a request, in milliseconds. Default:
+    /// 60,000.
+    pub body_timeout_ms: u64,
+    /// After how much silence an HTTP/2 client is asked whether it is still there, and how long it
+    /// may take to say so, in milliseconds. Default: 20,000.
+    pub http2_ping_ms: u64,
+    /// Most connections at a time; further ones wait in the backlog of the operating system.
+    /// Default: 4,096.
+    ///
+    /// Each needs a file descriptor: keep this below 80% of the process's limit.
+    pub connections_max: usize,
+    /// How long a shutdown waits for requests under way, in milliseconds. Default: 30,000.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 16 * 1024 * 1024,
+            target_bytes_max: 8 * 1024,
+            headers_max: 100,
+            connection_buffer_bytes_max: 64 * 1024,
+            http2_header_list_bytes_max: 16 * 1024,
+            http2_streams_max: 128,
+            http2_pending_resets_max: 20,
+            header_timeout_ms: 10_000,
+            body_idle_timeout_ms: 15_000,
+            body_timeout_ms: 60_000,
+            http2_ping_ms: 20_000,
+            connections_max: 4_096,
+            drain_timeout_ms: 30_000,
+        }
+    }
+}
+
+impl HttpConfig {
+    /// [`HttpConfig::header_timeout_ms`] as a duration.
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    /// [`HttpConfig::body_idle_timeout_ms`] as a duration.
+    pub(crate) fn body_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_idle_timeout_ms)
+    }
+
+    /// [`HttpConfig::body_timeout_ms`] as a duration.
+    pub(crate) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+
+    /// [`HttpConfig::http2_ping_ms`] as a duration.
+    pub(crate) fn http2_ping(&self) -> Duration {
+        Duration::from_millis(self.http2_ping_ms)
+    }
+
+    /// [`HttpConfig::drain_timeout_ms`] as a duration.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HttpConfig;
+
+    #[test]
+    fn empty_config_has_the_documented_defaults() {
+        let config: HttpConfig = toml::from_str("").expect("an empty table");
+        assert_eq!(config, HttpConfig::default());
+        assert_eq!(config.header_timeout_ms, 10_000);
+        assert_eq!(config.request_bytes_max, 16 * 1024 * 1024);
+    }
+
+    #[test]
+    fn config_with_an_unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<HttpConfig>("request_bytes = 1").expect_err("unknown");
+        assert!(error.to_string().contains("request_bytes"), "{error}");
+    }
+
+    #[test]
+    fn config_example_of_the_docs_is_read() {
+        let example = "request_bytes_max = 16777216\nheader_timeout_ms = 10000\ndrain_timeout_ms = 30000";
+        assert_eq!(toml::from_str::<HttpConfig>(example), Ok(HttpConfig::default()));
+    }
+}

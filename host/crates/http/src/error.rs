@@ -1,0 +1,144 @@
+//! [`ApiError`]: a response that says no.
+//!
+//! An error has two audiences. The caller gets a status and a message that helps to correct the
+//! request and tells nothing about the inside of the host; the log gets the stable code and the
+//! cause. An error is logged here, once, when it becomes a response, and nowhere on its way.
+//!
+//! Not here: failures of orchestrations. They are data, and a status document is a good answer.
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::json;
+
+/// A response that says no.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    /// 4xx or 5xx.
+    status: StatusCode,
+    /// A stable name of the error, for logs.
+    code: &'static str,
+    /// For the caller.
+    external: String,
+    /// For the log; without it nothing is logged, because the caller alone can do something.
+    internal: Option<String>,
+    /// Further headers.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    /// An error that the caller alone can do something about.
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        external: impl Into<String>,
+    ) -> Self {
+        Self { status, code, external: external.into(), internal: None, headers: Vec::new() }
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(external: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", external)
+    }
+
+    /// 404 for a path that leads nowhere.
+    pub(crate) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_route", "There is nothing at this path.")
+    }
+
+    /// 405; `allow` lists the methods that would do.
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+        let external = format!("The method is not allowed here; allowed: {allow}.");
+        let allow = HeaderValue::from_str(allow).expect("methods are tokens");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", external)
+            .with_header(ALLOW, allow)
+    }
+
+    /// 413.
+    pub(crate) fn body_too_large(request_bytes_max: usize) -> Self {
+        let external = format!("The body is larger than {request_bytes_max} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", external)
+    }
+
+    /// 500. The caller learns nothing but that it happened.
+    pub(crate) fn internal(code: &'static str, internal: impl Into<String>) -> Self {
+        let external = "Something went wrong while processing your request.";
+        Self {
+            internal: Some(internal.into()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, external)
+        }
+    }
+
+    /// 501 for an operation that is known and not there.
+    pub(crate) fn not_implemented(operation: &str) -> Self {
+        let external = format!("The operation `{operation}` is not available in this version.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", external)
+    }
+
+    /// 503: trying again a second later may help.
+    pub(crate) fn overloaded() -> Self {
+        let external = "The host is overloaded; try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", external)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The same error with one more header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same error; the connection (HTTP/1.1) ends with the response.
+    pub(crate) fn closing(self) -> Self {
+        self.with_header(CONNECTION, HeaderValue::from_static("close"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Some(internal) = &self.internal {
+            tracing::error!(code = self.code, status = self.status.as_u16(), "{internal}");
+        } else {
+            tracing::debug!(code = self.code, status = self.status.as_u16(), "{}", self.external);
+        }
+        let mut body = Vec::with_capacity(self.external.len() + 16);
+        body.extend_from_slice(b"{\"Message\":");
+        json::push_string(&mut body, &self.external);
+        body.push(b'}');
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(json::CONTENT_TYPE));
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http_body_util::BodyExt;
+
+    use super::ApiError;
+
+    #[tokio::test]
+    async fn internal_error_keeps_its_cause_from_the_caller() {
+        let response = ApiError::internal("test", "the secret cause").into_response();
+        assert_eq!(response.status(), 500);
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(
+            body,
+            r#"{"Message":"Something went wrong while processing your request."}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn error_message_is_escaped() {
+        let response = ApiError::bad_request("a \"quoted\" word").into_response();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body, r#"{"Message":"a \"quoted\" word"}"#);
+    }
+}

@@ -1,0 +1,79 @@
+//! [`RuntimeConfig`]: what an operator may change about the running of guests. Fixed limits are in
+//! `everstate_types::limits`; how many guests fit into this machine is worked out in `engine.rs`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Limits and sizes of the guest runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// CPU time of one turn of an orchestrator and of one operation of an entity, in milliseconds.
+    /// Default: 1,000.
+    pub turn_cpu_ms_max: u64,
+    /// CPU time of one request of an HTTP function, in milliseconds. Default: 30,000.
+    pub http_cpu_ms_max: u64,
+    /// Elapsed time of one operation of an entity, in milliseconds: an entity that sleeps keeps
+    /// everybody else waiting. Default: 10,000.
+    pub operation_wall_ms_max: u64,
+    /// Elapsed time of one request of an HTTP function, waiting included, in milliseconds.
+    /// Default: 300,000.
+    pub http_wall_ms_max: u64,
+    /// Longest wait of a guest for an orchestration or an entity, in milliseconds. A longer one is
+    /// cut to it. Default: 230,000.
+    pub wait_limit_ms: u64,
+    /// Linear memory of one guest, in bytes. Default: 64 MiB.
+    pub memory_bytes_max: usize,
+    /// Largest payload that a guest may give to the host, in bytes. Default: 16 MiB.
+    pub payload_bytes_max: usize,
+    /// Largest state of an entity, in bytes. Default: 16 MiB.
+    pub entity_state_bytes_max: usize,
+    /// Largest component file, in bytes. Default: 64 MiB.
+    pub component_bytes_max: usize,
+    /// Suspended orchestrators that are kept in memory; the one that was used longest ago is
+    /// dropped and replayed when it is needed. Default: 1,000.
+    pub suspended_guests_max: usize,
+    /// What kept suspended orchestrators may have allocated together, in bytes. Default: 512 MiB.
+    pub suspended_bytes_max: usize,
+    /// Orchestrators and entities that run at the same time; more of them wait. Default: 64.
+    pub turns_concurrent_max: usize,
+    /// HTTP functions that run or wait at the same time; more of them are refused. Default: 1,000.
+    pub http_concurrent_max: usize,
+    /// Instances of entity and HTTP components that are kept for the next call. Default: 128.
+    pub idle_guests_max: usize,
+    /// Whether each operation and each request gets a fresh instance of its component instead of
+    /// one that was used before. Orchestrators always do. Default: false.
+    pub strict_isolation: bool,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            turn_cpu_ms_max: 1_000,
+            http_cpu_ms_max: 30_000,
+            operation_wall_ms_max: 10_000,
+            http_wall_ms_max: 300_000,
+            wait_limit_ms: 230_000,
+            memory_bytes_max: 64 * MIB,
+            payload_bytes_max: 16 * MIB,
+            entity_state_bytes_max: 16 * MIB,
+            component_bytes_max: 64 * MIB,
+            suspended_guests_max: 1_000,
+            suspended_bytes_max: 512 * MIB,
+            turns_concurrent_max: 64,
+            http_concurrent_max: 1_000,
+            idle_guests_max: 128,
+            strict_isolation: false,
+        }
+    }
+}
+
+const MIB: usize = 1 << 20;
+
+impl RuntimeConfig {
+    /// How long a guest may wait that asked for `timeout` milliseconds, or did not say.
+    pub(crate) fn wait_limit(&self, timeout: Option<u64>) -> Duration {
+        Duration::from_millis(timeout.unwrap_or(u64::MAX).min(self.wait_limit_ms))
+    }
+}

@@ -1,0 +1,130 @@
+//! [`RocksStorage`]: the database in its folder, opened and locked; writes and syncs. Reads are in
+//! `read.rs`.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use everstate_engine::storage::{self, Cached, CommitBatch, Recovered, Storage, StoredInstance};
+use everstate_types::InstanceId;
+use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, WriteOptions};
+
+use crate::batch::BatchEncoder;
+use crate::config::StorageConfig;
+use crate::error::{Error, Result};
+use crate::format;
+use crate::key::Family;
+use crate::options;
+
+/// Durable state in a folder. See the crate's documentation.
+pub struct RocksStorage {
+    path: PathBuf,
+    db: DB,
+
+    /// Only the committer writes, so nobody ever waits for this.
+    encoder: Mutex<BatchEncoder>,
+}
+
+impl RocksStorage {
+    /// Opens the data in the folder `path`, which is created if it does not exist, and keeps other
+    /// processes out of it until the value is dropped.
+    ///
+    /// # Errors
+    /// If the folder cannot be created, read or written, if it is in use, or if its data is damaged
+    /// or of another version.
+    pub fn open(path: impl AsRef<Path>, config: &StorageConfig) -> Result<Self> {
+        let path = path.as_ref();
+        fs::create_dir_all(path)
+            .map_err(|cause| Error::Create { path: path.to_owned(), cause })?;
+        format::refuse_unknown_families(path)?;
+        let cache = Cache::new_lru_cache(config.block_cache_bytes);
+        let families = Family::ALL.map(|family| {
+            let options = options::of_family(family, config, &cache);
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
+        let db = DB::open_cf_descriptors(&options::of_database(config), path, families)
+            .map_err(|cause| open_error(path, cause))?;
+        format::check(path, &db)?;
+        tracing::debug!(path = %path.display(), "the data folder is open");
+        Ok(Self { path: path.to_owned(), db, encoder: Mutex::default() })
+    }
+
+    /// The database, for reads.
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    /// The column families, looked up by their names.
+    pub(crate) fn families(&self) -> Families<'_> {
+        Families {
+            instances: family(&self.db, Family::Instances),
+            history: family(&self.db, Family::History),
+            messages: family(&self.db, Family::Messages),
+            meta: family(&self.db, Family::Meta),
+        }
+    }
+
+    fn write_commit(&self, commit: &CommitBatch) -> Result<()> {
+        // What a panic left in the buffers is overwritten; the data was not touched.
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = encoder.encode(&self.families(), commit)?;
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::Write)
+    }
+}
+
+impl Storage for RocksStorage {
+    fn recover(&self) -> storage::Result<Recovered> {
+        Ok(self.read_messages()?)
+    }
+
+    fn load(&self, id: &InstanceId) -> storage::Result<Option<StoredInstance>> {
+        Ok(self.read_instance(id)?)
+    }
+
+    fn load_cached(&self, id: &InstanceId) -> storage::Result<Cached> {
+        Ok(self.read_cached_instance(id)?)
+    }
+
+    fn write(&self, batch: &CommitBatch) -> storage::Result<()> {
+        Ok(self.write_commit(batch)?)
+    }
+
+    fn sync(&self) -> storage::Result<()> {
+        Ok(self.db.flush_wal(true).map_err(Error::Write)?)
+    }
+}
+
+impl fmt::Debug for RocksStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksStorage").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The column families of an open database.
+pub(crate) struct Families<'a> {
+    pub(crate) instances: &'a ColumnFamily,
+    pub(crate) history: &'a ColumnFamily,
+    pub(crate) messages: &'a ColumnFamily,
+    pub(crate) meta: &'a ColumnFamily,
+}
+
+/// A column family of an open database.
+pub(crate) fn family(db: &DB, family: Family) -> &ColumnFamily {
+    db.cf_handle(family.name()).expect("all column families are opened with the database")
+}
+
+/// Says why RocksDB did not open the folder.
+pub(crate) fn open_error(path: &Path, cause: rocksdb::Error) -> Error {
+    let path = path.to_owned();
+    // RocksDB has no code of its own for this. The first text is of a lock that another process
+    // has, the second of one that this process has.
+    let text = cause.as_ref();
+    if text.contains("While lock file") || text.contains("lock hold by current process") {
+        Error::Locked { path }
+    } else if cause.kind() == ErrorKind::Corruption {
+        Error::DamagedFiles { path, cause }
+    } else {
+        Error::Open { path, cause }
+    }
+}

@@ -1,0 +1,98 @@
+//! [`Error`]: why the storage could not do what it was asked for. None is worth trying again: those
+//! of [`open`](crate::RocksStorage::open) are for the operator, all others end the process.
+
+use std::io;
+use std::path::PathBuf;
+
+use everstate_engine::storage::StorageError;
+
+/// Why the storage could not do what it was asked for.
+///
+/// Each message is a whole sentence that contains its cause.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder does not exist and cannot be created, or is no folder.
+    #[error("the data folder {} cannot be created: {cause}", path.display())]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
+    /// Another process, or another part of this one, has the folder open.
+    #[error("the data folder {} is in use by another process", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The data was written by another version of Everstate, which stores differently.
+    #[error(
+        "the data folder {} has storage format {found}, this version of Everstate reads and writes \
+         storage format {supported}",
+        path.display()
+    )]
+    Format {
+        /// The folder.
+        path: PathBuf,
+        /// The version that the folder has.
+        found: u32,
+        /// The version that this crate has.
+        supported: u32,
+    },
+
+    /// The folder cannot be read or written, or holds something else.
+    #[error("the data folder {} cannot be opened: {cause}", path.display())]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// RocksDB's reason.
+        cause: rocksdb::Error,
+    },
+
+    /// RocksDB found its files damaged.
+    #[error("the data folder {} is damaged: {cause}", path.display())]
+    DamagedFiles {
+        /// The folder.
+        path: PathBuf,
+        /// RocksDB's reason.
+        cause: rocksdb::Error,
+    },
+
+    /// A row is not what was written.
+    #[error("{row} is damaged: {reason}")]
+    Damaged {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A value cannot be encoded.
+    #[error("{row} cannot be encoded: {cause}")]
+    Encode {
+        /// Which row.
+        row: String,
+        /// The encoder's reason.
+        cause: postcard::Error,
+    },
+
+    /// RocksDB could not read: the disk failed, or a file is missing.
+    #[error("the data cannot be read: {0}")]
+    Read(rocksdb::Error),
+
+    /// RocksDB could not write: the disk is full, or failed.
+    #[error("the data cannot be written: {0}")]
+    Write(rocksdb::Error),
+}
+
+/// The result of a call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<Error> for StorageError {
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}

@@ -1,0 +1,79 @@
+//! The version of the storage format: written into a new folder, checked in an old one.
+
+use std::path::Path;
+
+use rocksdb::{DB, IteratorMode, Options, WriteBatch};
+
+use crate::codec;
+use crate::db::{family, open_error};
+use crate::error::{Error, Result};
+use crate::key::{Family, MetaKey, Row};
+
+/// The version that this crate reads and writes. docs/storage-format.md has the history.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Refuses a folder that has column families of a later version, before RocksDB refuses it with a
+/// message that says less.
+pub(crate) fn refuse_unknown_families(path: &Path) -> Result<()> {
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let options = Options::default();
+    let names = DB::list_cf(&options, path).map_err(|cause| open_error(path, cause))?;
+    let known = |name: &String| {
+        name == "default" || Family::ALL.iter().any(|family| family.name() == name)
+    };
+    let meta = Family::Meta.name();
+    if names.iter().all(known) || !names.iter().any(|name| name == meta) {
+        return Ok(());
+    }
+    let db = DB::open_cf_for_read_only(&options, path, [meta], false)
+        .map_err(|cause| open_error(path, cause))?;
+    match read(&db)? {
+        Some(found) if found != FORMAT => Err(wrong_version(path, found)),
+        // RocksDB names the column families that should not be there.
+        _ => Ok(()),
+    }
+}
+
+/// Writes the version into a new database, and checks it in an old one.
+pub(crate) fn check(path: &Path, db: &DB) -> Result<()> {
+    match read(db)? {
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(wrong_version(path, found)),
+        None if is_empty(db)? => write(db, FORMAT),
+        None => Err(codec::damaged(Row::Meta(MetaKey::Format), "it is missing")),
+    }
+}
+
+/// Writes the version, durably.
+pub(crate) fn write(db: &DB, version: u32) -> Result<()> {
+    let key = MetaKey::Format;
+    let mut value = Vec::new();
+    codec::encode(&mut value, Row::Meta(key), key.as_str().as_bytes(), &version)?;
+    let mut batch = WriteBatch::new();
+    batch.put_cf(family(db, Family::Meta), key.as_str(), value);
+    db.write(batch).map_err(Error::Write)?;
+    db.flush_wal(true).map_err(Error::Write)
+}
+
+fn read(db: &DB) -> Result<Option<u32>> {
+    let key = MetaKey::Format;
+    let value = db.get_pinned_cf(family(db, Family::Meta), key.as_str()).map_err(Error::Read)?;
+    value.map(|value| codec::decode(Row::Meta(key), key.as_str().as_bytes(), &value)).transpose()
+}
+
+/// Whether nothing was ever stored. Only asked where the version is missing.
+fn is_empty(db: &DB) -> Result<bool> {
+    for each in Family::ALL {
+        if let Some(row) = db.iterator_cf(family(db, each), IteratorMode::Start).next() {
+            row.map_err(Error::Read)?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn wrong_version(path: &Path, found: u32) -> Error {
+    Error::Format { path: path.to_owned(), found, supported: FORMAT }
+}

@@ -1,0 +1,193 @@
+//! Drives a server: a number of connections, each of which sends its next request when the last one
+//! is answered.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use everstate_tests::http::Connection;
+use everstate_tests::process::ServerProcess;
+use http_body_util::Full;
+use hyper::header::HOST;
+use hyper::{Method, Request};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+
+/// Bytes of random text that values are cut from.
+const POOL_BYTES: usize = 4096;
+
+/// What is asked of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// PUT or GET.
+    pub(crate) method: Method,
+    /// How many connections, each with one request under way.
+    pub(crate) connections: usize,
+    /// Keys are chosen evenly among so many.
+    pub(crate) keys: u32,
+    /// Bytes of a value.
+    pub(crate) value_bytes: usize,
+    /// Not measured.
+    pub(crate) warm_up: Duration,
+    /// Measured.
+    pub(crate) duration: Duration,
+    /// Of the keys and values.
+    pub(crate) seed: u64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// Requests a second.
+    pub(crate) throughput: f64,
+    /// Of every request, sorted.
+    latencies: Vec<Duration>,
+    /// Bytes that the server caused to be written to disk, per request.
+    pub(crate) disk_bytes_per_request: f64,
+    /// The server's resident memory at the end, in bytes.
+    pub(crate) resident_bytes: u64,
+}
+
+impl Measured {
+    /// The latency that this share of the requests did not exceed.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a length is an index"
+        )]
+        let index = (self.latencies.len() as f64 * share) as usize;
+        self.latencies.get(index).or(self.latencies.last()).copied().unwrap_or_default()
+    }
+}
+
+/// Puts the load on the server and measures.
+pub(crate) async fn drive(server: &ServerProcess, at: SocketAddr, load: &Load) -> Result<Measured> {
+    let begin = Instant::now() + load.warm_up;
+    let end = begin + load.duration;
+    let mut connections = JoinSet::new();
+    for number in 0..load.connections {
+        let requests = Requests::new(at, load, number);
+        connections.spawn(send_until(Connection::open(at).await?, requests, begin, end));
+    }
+    tokio::time::sleep_until(begin.into()).await;
+    let written_before = server.disk_bytes_written()?;
+    tokio::time::sleep_until(end.into()).await;
+    let written = server.disk_bytes_written()? - written_before;
+    let resident_bytes = server.resident_bytes()?;
+
+    let mut latencies = Vec::new();
+    while let Some(done) = connections.join_next().await {
+        latencies.append(&mut done??);
+    }
+    ensure!(!latencies.is_empty(), "no request was answered within {:?}", load.duration);
+    latencies.sort_unstable();
+    let count = latencies.len() as f64;
+    Ok(Measured {
+        throughput: count / load.duration.as_secs_f64(),
+        disk_bytes_per_request: written as f64 / count,
+        resident_bytes,
+        latencies,
+    })
+}
+
+/// Writes every key once, over 64 connections.
+pub(crate) async fn fill(at: SocketAddr, load: &Load) -> Result<()> {
+    let mut connections = JoinSet::new();
+    for number in 0..64 {
+        let mut requests = Requests::new(at, load, number);
+        let mut connection = Connection::open(at).await?;
+        let mine = (0..load.keys).skip(number).step_by(64);
+        connections.spawn(async move {
+            for key in mine {
+                answered(connection.exchange(requests.put(key)?).await?)?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = connections.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Sends requests until `end`; gives the latencies of those that were sent and answered in the
+/// measured time.
+async fn send_until(
+    mut connection: Connection,
+    mut requests: Requests,
+    begin: Instant,
+    end: Instant,
+) -> Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    loop {
+        let request = requests.next()?;
+        let sent = Instant::now();
+        if sent >= end {
+            return Ok(latencies);
+        }
+        let reply = connection.exchange(request).await?;
+        let now = Instant::now();
+        answered(reply)?;
+        if sent >= begin && now <= end {
+            latencies.push(now - sent);
+        }
+    }
+}
+
+/// Only a 200 is an answer that counts.
+fn answered(reply: everstate_tests::http::Reply) -> Result<()> {
+    let (status, text) = (reply.status, reply.text());
+    ensure!(status == hyper::StatusCode::OK, "the server answered {status}: {text}");
+    Ok(())
+}
+
+/// Makes the requests of one connection.
+struct Requests {
+    method: Method,
+    host: String,
+    keys: u32,
+    value_bytes: usize,
+    /// Random letters; a value is a window of them.
+    pool: Bytes,
+    random: SmallRng,
+}
+
+impl Requests {
+    fn new(at: SocketAddr, load: &Load, connection: usize) -> Self {
+        let mut random = SmallRng::seed_from_u64(load.seed ^ ((connection as u64) << 32));
+        let pool = (0..POOL_BYTES + load.value_bytes).map(|_| random.random_range(b'a'..=b'z'));
+        Self {
+            method: load.method.clone(),
+            host: at.to_string(),
+            keys: load.keys,
+            value_bytes: load.value_bytes,
+            pool: pool.collect::<Vec<u8>>().into(),
+            random,
+        }
+    }
+
+    fn next(&mut self) -> Result<Request<Full<Bytes>>> {
+        let key = self.random.next_u32() % self.keys;
+        if self.method == Method::PUT { self.put(key) } else { self.request(key, Bytes::new()) }
+    }
+
+    fn put(&mut self, key: u32) -> Result<Request<Full<Bytes>>> {
+        let start = self.random.random_range(0..POOL_BYTES);
+        let value = self.pool.slice(start..start + self.value_bytes);
+        let mut request = self.request(key, value)?;
+        *request.method_mut() = Method::PUT;
+        Ok(request)
+    }
+
+    fn request(&self, key: u32, body: Bytes) -> Result<Request<Full<Bytes>>> {
+        Request::builder()
+            .method(self.method.clone())
+            .uri(format!("/Database/{key}"))
+            .header(HOST, self.host.as_str())
+            .body(Full::new(body))
+            .context("no request")
+    }
+}
