@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Everstate: one process that loads components from a folder, gives their functions durable state
+//! and durable calls, and serves their HTTP triggers.
+//!
+//! This crate is the process: arguments, configuration, the functions folder, start and stop. It has
+//! no logic of its own and is the only one that sees the storage, the runtime and the HTTP surface at
+//! once; see ARCHITECTURE.md for the way of a request through them.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod config;
+mod functions;
+mod host;
+mod listing;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
+
+pub use config::HostConfig;
+
+/// Runs the program with the arguments and the environment of the process.
+///
+/// 0 after an orderly stop; 1 with one line on standard error where it could not start or go on; 2 for
+/// arguments that do not fit.
+#[must_use]
+pub fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::report_fatal(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,2 +1,33 @@
-//! Not yet.
-fn main() {}
+//! The host as a user meets it: a process, a folder of components, HTTP.
+//!
+//! One file a concern. Every test has a host of its own on folders of its own, so that they can run
+//! side by side and end it as they like.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a helper of a test fails the test that calls it"
+)]
+
+mod database;
+mod deploy;
+mod disk;
+mod durability;
+mod keys;
+mod many_clients;
+mod shutdown;
+mod start;
+
+use everstate_tests::host::{HostOptions, HostProcess};
+
+/// A host with these components, not started yet.
+fn options(guests: &[&str]) -> HostOptions {
+    HostOptions::new(env!("CARGO_BIN_EXE_host-under-test"), guests)
+}
+
+/// A running host with the seed.
+async fn database() -> anyhow::Result<HostProcess> {
+    HostProcess::start(options(&[everstate_tests::guests::DATABASE])).await
+}

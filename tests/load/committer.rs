@@ -30,7 +30,9 @@ impl Committer {
     /// Starts the thread. It ends when the last clone is dropped.
     pub(crate) fn start(db: Arc<DB>) -> Result<Self> {
         let (queue, puts) = mpsc::channel(BATCH_PUTS_MAX);
-        std::thread::Builder::new().name("committer".into()).spawn(move || commit_all(&db, puts))?;
+        std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || commit_all(&db, puts))?;
         Ok(Self { queue })
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use everstate_tests::http::Connection;
+use everstate_tests::http::{Connection, Reply};
 use everstate_tests::process::ServerProcess;
 use http_body_util::Full;
 use hyper::header::HOST;
@@ -102,7 +102,7 @@ pub(crate) async fn fill(at: SocketAddr, load: &Load) -> Result<()> {
         let mine = (0..load.keys).skip(number).step_by(64);
         connections.spawn(async move {
             for key in mine {
-                answered(connection.exchange(requests.put(key)?).await?)?;
+                answered(&connection.exchange(requests.put(key)?).await?)?;
             }
             anyhow::Ok(())
         });
@@ -130,7 +130,7 @@ async fn send_until(
         }
         let reply = connection.exchange(request).await?;
         let now = Instant::now();
-        answered(reply)?;
+        answered(&reply)?;
         if sent >= begin && now <= end {
             latencies.push(now - sent);
         }
@@ -138,7 +138,7 @@ async fn send_until(
 }
 
 /// Only a 200 is an answer that counts.
-fn answered(reply: everstate_tests::http::Reply) -> Result<()> {
+fn answered(reply: &Reply) -> Result<()> {
     let (status, text) = (reply.status, reply.text());
     ensure!(status == hyper::StatusCode::OK, "the server answered {status}: {text}");
     Ok(())

@@ -54,7 +54,11 @@ fn announce(address: SocketAddr) {
     println!("Now listening on: http://{address}");
 }
 
-async fn write(State(floor): State<Floor>, Path(key): Path<String>, value: Bytes) -> (StatusCode, Bytes) {
+async fn write(
+    State(floor): State<Floor>,
+    Path(key): Path<String>,
+    value: Bytes,
+) -> (StatusCode, Bytes) {
     match floor.committer.put(key, value.clone()).await {
         Ok(()) => (StatusCode::OK, value),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into()),

@@ -43,7 +43,10 @@ pub(crate) fn render(rows: &[Row], starts: &[Start]) -> String {
             .iter()
             .find(|row| row.method == "PUT" && row.connections == get.connections)
             .map_or(f64::NAN, |row| row.floor.throughput);
-        push(&mut text, format_args!("| {} | {:.2} |\n", get.connections, get.host.throughput / put));
+        push(
+            &mut text,
+            format_args!("| {} | {:.2} |\n", get.connections, get.host.throughput / put),
+        );
     }
     text.push_str("\n| start, until the first answer | ms |\n| --- | ---: |\n");
     for start in starts {

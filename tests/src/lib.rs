@@ -1,8 +1,14 @@
 //! The harness of the whole-system tests.
 //!
-//! - [`process`]: any server as a child process; [`http`]: a client that changes nothing.
+//! - [`host`]: the host as a process of its own, on folders of its own; [`process`]: any server.
+//! - [`http`]: a client that sends what it is given, byte for byte.
+//! - [`guests`]: where the compiled components are.
+//! - [`history`]: what clients saw, and whether it can be.
 //! - [`wait`]: waiting for conditions.
 
+pub mod guests;
+pub mod history;
+pub mod host;
 pub mod http;
 pub mod process;
 pub mod wait;

@@ -33,6 +33,8 @@ pub struct Output {
 struct Lines {
     stdout: Vec<String>,
     stderr: Vec<String>,
+    /// How many of the two have ended.
+    closed: u8,
 }
 
 impl Output {
@@ -92,7 +94,20 @@ impl Output {
                 choose(&mut lines.lock().unwrap_or_else(PoisonError::into_inner)).push(text);
                 line.clear();
             }
+            lines.lock().unwrap_or_else(PoisonError::into_inner).closed += 1;
         });
+    }
+
+    /// Waits until nothing more can come, which is shortly after the process has ended.
+    ///
+    /// # Errors
+    /// If something holds the output open for longer than `deadline`.
+    pub async fn closed(&self, deadline: Duration) -> Result<()> {
+        eventually("the output ends", deadline, || async {
+            let closed = self.lines.lock().unwrap_or_else(PoisonError::into_inner).closed;
+            (closed == 2).then_some(())
+        })
+        .await
     }
 }
 

@@ -95,11 +95,7 @@ impl Client {
             return Err(ClientError::FunctionNotFound { kind, name });
         };
         let is_new_id = instance_id.is_none();
-        let instance_id = match instance_id {
-            Some(id) => id,
-            None => InstanceId::orchestration(&Uuid::new_v4().simple().to_string())
-                .expect("a GUID is an instance id"),
-        };
+        let instance_id = instance_id.unwrap_or_else(|| InstanceId::from_guid(Uuid::new_v4()));
         self.admit(&instance_id)?;
         let request = |reply_to| {
             Request::Start(Box::new(PartitionStart {
@@ -165,13 +161,8 @@ impl Client {
         let instance_id = entity.instance_id();
         self.admit(&instance_id)?;
         let request_id = Uuid::new_v4();
-        let request = |reply_to| Request::CallEntity {
-            instance_id,
-            request_id,
-            operation,
-            input,
-            reply_to,
-        };
+        let request =
+            |reply_to| Request::CallEntity { instance_id, request_id, operation, input, reply_to };
         let answer = timeout(limit, self.ask(request)).await.map_err(|_| {
             ClientError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
         })??;
@@ -247,9 +238,7 @@ impl Client {
     }
 }
 
-fn status(
-    answer: Observed<Reply>,
-) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+fn status(answer: Observed<Reply>) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
     match answer.value {
         Reply::Status(status) => Ok(Observed { value: status, seq: answer.seq }),
         other => Err(refusal(other)),

@@ -14,9 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use everstate_types::{
-    Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId,
-};
+use everstate_types::{Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId};
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -26,7 +24,9 @@ use crate::guest::{
     EntityOutcome, EntityWorkItem, OperationOutcome, OrchestrationOutcome, OrchestrationResult,
     OrchestrationWorkItem,
 };
-use crate::partition::{Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work};
+use crate::partition::{
+    Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work,
+};
 use crate::storage::Cached;
 use crate::task_hub::Node;
 
@@ -132,8 +132,9 @@ impl Lane {
                 Gate::ThisTurn => staged.seq,
                 Gate::Turn(seq) => seq,
             };
-            // A caller that went away needs no answer.
-            drop(reply_to.0.send(Observed { value: reply, seq }));
+            if reply_to.0.send(Observed { value: reply, seq }).is_err() {
+                tracing::trace!("the caller went away before its answer");
+            }
         }
         for id in forgotten {
             node.executor.forget(&id);

@@ -79,6 +79,7 @@ pub struct Recovered {
 
 /// What is stored of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "passed on at once, never kept in numbers")]
 pub enum StoredInstance {
     /// An orchestration with the history of its current execution.
     Orchestration {
@@ -93,6 +94,7 @@ pub enum StoredInstance {
 
 /// The answer of [`Storage::load_cached`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "passed on at once, never kept in numbers")]
 pub enum Cached {
     /// As [`Storage::load`] would answer.
     Found(Option<StoredInstance>),

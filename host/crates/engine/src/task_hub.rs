@@ -87,7 +87,10 @@ impl TaskHub {
             is_stopping: AtomicBool::new(false),
         });
         if !recovered.messages.is_empty() {
-            tracing::info!(messages = recovered.messages.len(), "going on where the last run ended");
+            tracing::info!(
+                messages = recovered.messages.len(),
+                "going on where the last run ended"
+            );
         }
         for (id, message) in recovered.messages {
             node.deliver(id, message);

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn config_example_of_the_docs_is_read() {
-        let example = "request_bytes_max = 16777216\nheader_timeout_ms = 10000\ndrain_timeout_ms = 30000";
+        let example =
+            "request_bytes_max = 16777216\nheader_timeout_ms = 10000\ndrain_timeout_ms = 30000";
         assert_eq!(toml::from_str::<HttpConfig>(example), Ok(HttpConfig::default()));
     }
 }

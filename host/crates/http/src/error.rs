@@ -30,17 +30,18 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     /// An error that the caller alone can do something about.
-    pub(crate) fn new(
-        status: StatusCode,
-        code: &'static str,
-        external: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, external: impl Into<String>) -> Self {
         Self { status, code, external: external.into(), internal: None, headers: Vec::new() }
     }
 
     /// 400.
     pub(crate) fn bad_request(external: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", external)
+    }
+
+    /// 400 for a path with a bad escape.
+    pub(crate) fn malformed_path() -> Self {
+        Self::bad_request("The path is not percent-encoded UTF-8.")
     }
 
     /// 404 for a path that leads nowhere.
@@ -129,10 +130,7 @@ mod tests {
         let response = ApiError::internal("test", "the secret cause").into_response();
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("a body").to_bytes();
-        assert_eq!(
-            body,
-            r#"{"Message":"Something went wrong while processing your request."}"#
-        );
+        assert_eq!(body, r#"{"Message":"Something went wrong while processing your request."}"#);
     }
 
     #[tokio::test]

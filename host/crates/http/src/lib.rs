@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Everstate's HTTP surface: what starts functions, and the management API.
+//!
+//! A request goes from the [server](HttpServer) to the [route table](RouteTable), from there to the
+//! guest, and its answer back when all that it depends on is durable. The management API tells about
+//! orchestrations; its documents, which [`ManagementResponses`] also makes for functions, are
+//! those of the original. `docs/http-api.md` has all routes, responses and limits.
+//!
+//! This is the only crate that names axum. It knows neither how guests run nor where state lies.
+
+#![forbid(unsafe_code)]
+
+mod base_url;
+mod body;
+mod check_status;
+mod config;
+mod constraint;
+mod detached;
+mod engine;
+mod error;
+mod health;
+mod history_document;
+mod json;
+mod management;
+mod matcher;
+mod matching;
+mod path;
+mod routes;
+mod server;
+mod status_document;
+mod template;
+#[cfg(test)]
+mod test_status;
+mod trigger;
+
+pub use check_status::ManagementResponses;
+pub use config::HttpConfig;
+pub use engine::{Engine, EngineFuture, ObservedStatus};
+pub use routes::{RouteConflict, RouteConflictReason, RouteEntry, RouteTable, SharedRoutes};
+pub use server::{DrainTimeout, HttpServer, Services};
+pub use template::TemplateError;

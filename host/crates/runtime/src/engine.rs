@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
 };
 
 use crate::config::RuntimeConfig;
@@ -122,7 +122,7 @@ fn map_count_max() -> usize {
 /// Guests are instrumented to look at the epoch, so that an endless loop gives way at the next tick.
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    shared: Arc<TickerState>,
+    state: Arc<TickerState>,
     thread: Thread,
 }
 
@@ -132,30 +132,27 @@ struct TickerState {
     polled: AtomicBool,
     /// The thread sleeps until it is woken.
     parked: AtomicBool,
+    /// The thread has to end.
+    stopped: AtomicBool,
 }
 
 impl Ticker {
     fn start(engine: &Engine) -> wasmtime::Result<Self> {
-        let shared = Arc::new(TickerState::default());
-        let state = Arc::clone(&shared);
+        let state = Arc::new(TickerState::default());
+        let of_thread = Arc::clone(&state);
         let engine = engine.weak();
-        let handle =
-            thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || {
-                while let Some(engine) = engine.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    state.wait();
-                }
-            })?;
-        Ok(Self { shared, thread: handle.thread().clone() })
+        let handle = thread::Builder::new()
+            .name("guest-ticker".to_owned())
+            .spawn(move || of_thread.run(&engine))?;
+        Ok(Self { state, thread: handle.thread().clone() })
     }
 
     /// Says that a guest is about to run. Called for each poll.
     pub(crate) fn mark(&self) {
         // A flag that is set already will be seen by the thread before it parks.
-        if !self.shared.polled.load(Ordering::SeqCst) {
-            self.shared.polled.store(true, Ordering::SeqCst);
-            if self.shared.parked.swap(false, Ordering::SeqCst) {
+        if !self.state.polled.load(Ordering::SeqCst) {
+            self.state.polled.store(true, Ordering::SeqCst);
+            if self.state.parked.swap(false, Ordering::SeqCst) {
                 self.thread.unpark();
             }
         }
@@ -164,8 +161,36 @@ impl Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // The thread sees that the engine is gone once the last guest is.
-        self.shared.parked.store(false, Ordering::SeqCst);
+        self.state.stopped.store(true, Ordering::SeqCst);
+        self.state.parked.store(false, Ordering::SeqCst);
         self.thread.unpark();
+    }
+}
+
+impl TickerState {
+    fn run(&self, engine: &EngineWeak) {
+        let mut idle_ticks = 0;
+        while !self.stopped.load(Ordering::SeqCst) {
+            let Some(engine) = engine.upgrade() else { return };
+            engine.increment_epoch();
+            drop(engine);
+            idle_ticks = if self.polled.swap(false, Ordering::SeqCst) { 0 } else { idle_ticks + 1 };
+            if idle_ticks >= IDLE_TICKS_MAX {
+                self.park_until_marked();
+                idle_ticks = 0;
+            }
+            thread::park_timeout(Duration::from_millis(EPOCH_TICK_MS));
+        }
+    }
+
+    /// A guest that is marked after `parked` is set wakes the thread; one before it is seen here.
+    fn park_until_marked(&self) {
+        self.parked.store(true, Ordering::SeqCst);
+        if self.polled.load(Ordering::SeqCst) || self.stopped.load(Ordering::SeqCst) {
+            self.parked.store(false, Ordering::SeqCst);
+        }
+        while self.parked.load(Ordering::SeqCst) {
+            thread::park();
+        }
     }
 }

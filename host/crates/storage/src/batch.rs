@@ -6,11 +6,13 @@ use std::fmt;
 use everstate_engine::storage::{CommitBatch, OrchestrationRow};
 use everstate_types::InstanceId;
 use rocksdb::WriteBatch;
+use serde::Serialize;
 
 use crate::codec;
 use crate::db::Families;
 use crate::error::Result;
 use crate::key::{self, MetaKey, Row};
+use crate::mark::CommitMark;
 use crate::row::RowToStore;
 
 /// Buffers larger than this are not kept: one huge commit must not hold memory for ever.
@@ -32,6 +34,7 @@ impl BatchEncoder {
         &mut self,
         families: &Families<'_>,
         commit: &CommitBatch,
+        mark: CommitMark,
     ) -> Result<WriteBatch> {
         let mut batch = WriteBatch::with_capacity_bytes(self.last_bytes + self.last_bytes / 4);
         for (id, row) in &commit.orchestrations {
@@ -57,13 +60,24 @@ impl BatchEncoder {
             batch.single_delete_cf(&families.messages, key::message(*id));
         }
         if let Some(low) = commit.message_low {
-            let key = MetaKey::MessageLow;
-            codec::encode(&mut self.value, Row::Meta(key), key.as_str().as_bytes(), &low)?;
-            batch.put_cf(&families.meta, key.as_str(), &self.value);
+            self.put_meta(families, &mut batch, MetaKey::MessageLow, &low)?;
         }
+        self.put_meta(families, &mut batch, MetaKey::CommitMark, &mark)?;
         self.last_bytes = batch.size_in_bytes().min(KEPT_BYTES_MAX);
         self.value.shrink_to(KEPT_BYTES_MAX);
         Ok(batch)
+    }
+
+    fn put_meta<T: Serialize>(
+        &mut self,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        key: MetaKey,
+        value: &T,
+    ) -> Result<()> {
+        codec::encode(&mut self.value, Row::Meta(key), key.as_str().as_bytes(), value)?;
+        batch.put_cf(&families.meta, key.as_str(), &self.value);
+        Ok(())
     }
 
     fn put_orchestration(

@@ -4,17 +4,21 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use everstate_engine::storage::{self, Cached, CommitBatch, Recovered, Storage, StoredInstance};
 use everstate_types::InstanceId;
-use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, WriteOptions};
+use rocksdb::{
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, WriteOptions,
+};
 
 use crate::batch::BatchEncoder;
 use crate::config::StorageConfig;
 use crate::error::{Error, Result};
 use crate::format;
 use crate::key::Family;
+use crate::mark::{self, CommitMark};
 use crate::options;
 
 /// Durable state in a folder. See the crate's documentation.
@@ -24,6 +28,12 @@ pub struct RocksStorage {
 
     /// Only the committer writes, so nobody ever waits for this.
     encoder: Mutex<BatchEncoder>,
+
+    /// The last commit that was written.
+    written: AtomicU64,
+
+    /// The last commit that is certainly durable.
+    synced: AtomicU64,
 }
 
 impl RocksStorage {
@@ -35,19 +45,20 @@ impl RocksStorage {
     /// or of another version.
     pub fn open(path: impl AsRef<Path>, config: &StorageConfig) -> Result<Self> {
         let path = path.as_ref();
-        fs::create_dir_all(path)
-            .map_err(|cause| Error::Create { path: path.to_owned(), cause })?;
+        fs::create_dir_all(path).map_err(|cause| Error::Create { path: path.to_owned(), cause })?;
         format::refuse_unknown_families(path)?;
-        let cache = Cache::new_lru_cache(config.block_cache_bytes);
-        let families = Family::ALL.map(|family| {
-            let options = options::of_family(family, config, &cache);
-            ColumnFamilyDescriptor::new(family.name(), options)
-        });
-        let db = DB::open_cf_descriptors(&options::of_database(config), path, families)
-            .map_err(|cause| open_error(path, cause))?;
-        format::check(path, &db)?;
-        tracing::debug!(path = %path.display(), "the data folder is open");
-        Ok(Self { path: path.to_owned(), db, encoder: Mutex::default() })
+        let db = open_or_repair(path, config)?;
+        format::write_into_new(&db)?;
+        let last = CommitMark::read(&db)?.commit;
+        tracing::debug!(path = %path.display(), last, "the data folder is open");
+        Ok(Self {
+            path: path.to_owned(),
+            db,
+            encoder: Mutex::default(),
+            written: AtomicU64::new(last),
+            // RocksDB has written all that it found in the log into files.
+            synced: AtomicU64::new(last),
+        })
     }
 
     /// The database, for reads.
@@ -68,8 +79,21 @@ impl RocksStorage {
     fn write_commit(&self, commit: &CommitBatch) -> Result<()> {
         // What a panic left in the buffers is overwritten; the data was not touched.
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = encoder.encode(&self.families(), commit)?;
-        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::Write)
+        let mark = CommitMark {
+            commit: self.written.load(Ordering::Acquire) + 1,
+            synced: self.synced.load(Ordering::Acquire),
+        };
+        let batch = encoder.encode(&self.families(), commit, mark)?;
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::Write)?;
+        self.written.store(mark.commit, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync_writes(&self) -> Result<()> {
+        let written = self.written.load(Ordering::Acquire);
+        self.db.flush_wal(true).map_err(Error::Write)?;
+        self.synced.fetch_max(written, Ordering::AcqRel);
+        Ok(())
     }
 }
 
@@ -91,7 +115,7 @@ impl Storage for RocksStorage {
     }
 
     fn sync(&self) -> storage::Result<()> {
-        Ok(self.db.flush_wal(true).map_err(Error::Write)?)
+        Ok(self.sync_writes()?)
     }
 }
 
@@ -112,6 +136,39 @@ pub(crate) struct Families<'a> {
 /// A column family of an open database.
 pub(crate) fn family(db: &DB, family: Family) -> &ColumnFamily {
     db.cf_handle(family.name()).expect("all column families are opened with the database")
+}
+
+/// Opens the database, with a log that a crash tore at its end or that is whole.
+fn open_or_repair(path: &Path, config: &StorageConfig) -> Result<DB> {
+    let promised = mark::promised_by_logs(path)?;
+    let mut opened = open_database(path, config, DBRecoveryMode::TolerateCorruptedTailRecords);
+    if let Err(cause) = &opened
+        && cause.kind() == ErrorKind::Corruption
+        && mark::last_before_bad_record(path).is_ok_and(|last| last >= promised)
+    {
+        tracing::warn!(
+            %cause,
+            "the end of the log is torn, as the loss of power leaves it; \
+             what was being written then is dropped"
+        );
+        opened = open_database(path, config, DBRecoveryMode::PointInTime);
+    }
+    let db = opened.map_err(|cause| open_error(path, cause))?;
+    format::refuse_other_version(path, &db)?;
+    mark::refuse_lost_commits(&db, promised)?;
+    Ok(db)
+}
+
+fn open_database(
+    path: &Path,
+    config: &StorageConfig,
+    recovery: DBRecoveryMode,
+) -> std::result::Result<DB, rocksdb::Error> {
+    let cache = Cache::new_lru_cache(config.block_cache_bytes);
+    let families = Family::ALL.map(|family| {
+        ColumnFamilyDescriptor::new(family.name(), options::of_family(family, config, &cache))
+    });
+    DB::open_cf_descriptors(&options::of_database(config, recovery), path, families)
 }
 
 /// Says why RocksDB did not open the folder.

@@ -43,6 +43,15 @@ pub enum Error {
         supported: u32,
     },
 
+    /// The operating system cannot read the log.
+    #[error("the log in the data folder {} cannot be read: {cause}", path.display())]
+    ReadLog {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
     /// The folder cannot be read or written, or holds something else.
     #[error("the data folder {} cannot be opened: {cause}", path.display())]
     Open {

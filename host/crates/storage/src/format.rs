@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, IteratorMode, Options, WriteBatch};
+use rocksdb::{DB, DBRecoveryMode, IteratorMode, WriteBatch};
 
 use crate::codec;
 use crate::db::{family, open_error};
 use crate::error::{Error, Result};
 use crate::key::{Family, MetaKey, Row};
+use crate::options;
 
 /// The version that this crate reads and writes. docs/storage-format.md has the history.
 pub(crate) const FORMAT: u32 = 1;
@@ -18,11 +19,10 @@ pub(crate) fn refuse_unknown_families(path: &Path) -> Result<()> {
     if !path.join("CURRENT").exists() {
         return Ok(());
     }
-    let options = Options::default();
+    let options = options::to_look_at(DBRecoveryMode::PointInTime);
     let names = DB::list_cf(&options, path).map_err(|cause| open_error(path, cause))?;
-    let known = |name: &String| {
-        name == "default" || Family::ALL.iter().any(|family| family.name() == name)
-    };
+    let known =
+        |name: &String| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
     let meta = Family::Meta.name();
     if names.iter().all(known) || !names.iter().any(|name| name == meta) {
         return Ok(());
@@ -36,11 +36,18 @@ pub(crate) fn refuse_unknown_families(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes the version into a new database, and checks it in an old one.
-pub(crate) fn check(path: &Path, db: &DB) -> Result<()> {
+/// Refuses a database of another version.
+pub(crate) fn refuse_other_version(path: &Path, db: &DB) -> Result<()> {
     match read(db)? {
-        Some(FORMAT) => Ok(()),
-        Some(found) => Err(wrong_version(path, found)),
+        Some(found) if found != FORMAT => Err(wrong_version(path, found)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the version into a new database.
+pub(crate) fn write_into_new(db: &DB) -> Result<()> {
+    match read(db)? {
+        Some(_) => Ok(()),
         None if is_empty(db)? => write(db, FORMAT),
         None => Err(codec::damaged(Row::Meta(MetaKey::Format), "it is missing")),
     }

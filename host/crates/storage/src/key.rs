@@ -28,8 +28,7 @@ pub(crate) enum Family {
 
 impl Family {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Instances, Self::History, Self::Messages, Self::Meta];
+    pub(crate) const ALL: [Self; 4] = [Self::Instances, Self::History, Self::Messages, Self::Meta];
 
     /// The name in RocksDB.
     pub(crate) fn name(self) -> &'static str {
@@ -57,6 +56,8 @@ pub(crate) enum MetaKey {
     Format,
     /// No message below this id is alive, a `u64`.
     MessageLow,
+    /// The last commit: see [`CommitMark`](crate::mark::CommitMark).
+    CommitMark,
 }
 
 impl MetaKey {
@@ -65,6 +66,7 @@ impl MetaKey {
         match self {
             Self::Format => "format",
             Self::MessageLow => "message-low",
+            Self::CommitMark => "commit-mark",
         }
     }
 }

@@ -22,6 +22,7 @@ mod db;
 mod error;
 mod format;
 mod key;
+mod mark;
 mod options;
 mod read;
 mod row;

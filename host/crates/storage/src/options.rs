@@ -10,9 +10,6 @@ use crate::key::{Family, HASH_BYTES};
 /// Values of at least this many bytes are stored apart, so that compactions do not copy them.
 const BLOB_BYTES_MIN: u64 = 64 << 10;
 
-/// Bytes of changed facts that `meta` collects in memory: it has two rows.
-const META_WRITE_BUFFER_BYTES: usize = 1 << 20;
-
 /// Files that RocksDB holds open. Less than the usual limit of 1,024 a process, which connections
 /// need as well; at 64 MiB a file enough for 32 GiB.
 const OPEN_FILES_MAX: i32 = 512;
@@ -22,8 +19,19 @@ const OPEN_FILES_MAX: i32 = 512;
 const NEVER_FILES: i32 = 10_000;
 const NEVER_BYTES: usize = 1 << 50;
 
+/// Options for looking into a database without changing it.
+pub(crate) fn to_look_at(recovery: DBRecoveryMode) -> Options {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(recovery);
+    // Must be as it was when the database was written: otherwise RocksDB wants to note the change,
+    // cannot, and dies (11.8.1).
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_log_level(LogLevel::Warn);
+    options
+}
+
 /// Options of the whole database.
-pub(crate) fn of_database(config: &StorageConfig) -> Options {
+pub(crate) fn of_database(config: &StorageConfig, recovery: DBRecoveryMode) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -32,9 +40,7 @@ pub(crate) fn of_database(config: &StorageConfig) -> Options {
     // The log is written into a buffer in memory; the syncer's `flush_wal(true)` writes and syncs
     // it. Several commits share one system call.
     options.set_manual_wal_flush(true);
-    // A crash may tear the end of the log; anything else that is wrong with it is damage, and the
-    // default mode would silently drop all that follows.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_wal_recovery_mode(recovery);
     // A log file that is missing or too short is damage as well.
     options.set_track_and_verify_wals_in_manifest(true);
     // A column family that is hardly written would otherwise keep every log since its last flush.
@@ -94,7 +100,8 @@ pub(crate) fn of_family(family: Family, config: &StorageConfig, cache: &Cache) -
             // half of any 16,384 entries.
             options.add_compact_on_deletion_collector_factory(16_384, 8_192, 0.5);
         }
-        Family::Meta => options.set_write_buffer_size(META_WRITE_BUFFER_BYTES),
+        // A few small rows, but written with each commit.
+        Family::Meta => options.set_write_buffer_size(config.write_buffer_bytes / 4),
     }
     options
 }

@@ -1,9 +1,7 @@
 //! Reads: one instance while running, all messages at a start.
 
 use everstate_engine::storage::{Cached, Recovered, StoredInstance};
-use everstate_types::{
-    HistoryEvent, InstanceId, Message, MessageId, OrchestrationRecord,
-};
+use everstate_types::{HistoryEvent, InstanceId, Message, MessageId, OrchestrationRecord};
 use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
 
 use crate::codec::{damaged, decode};

@@ -59,6 +59,12 @@ impl InstanceId {
         Ok(Self(Arc::from(id)))
     }
 
+    /// The id of an orchestration from a GUID: 32 hexadecimal digits.
+    #[must_use]
+    pub fn from_guid(guid: Uuid) -> Self {
+        Self(Arc::from(guid.simple().encode_lower(&mut Uuid::encode_buffer()) as &str))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -46,8 +46,9 @@ impl OutputGate {
             std::mem::replace(&mut *waiting, later)
         };
         for sender in released.into_values().flatten() {
-            // A caller that went away needs no answer.
-            drop(sender.send(()));
+            if sender.send(()).is_err() {
+                tracing::trace!("the caller went away before its answer was durable");
+            }
         }
     }
 }

@@ -70,10 +70,7 @@ struct StagedEntity {
 
 impl CommitQueue {
     /// An empty queue behind a recovery.
-    pub fn new(
-        next_message_id: MessageId,
-        recovered: impl IntoIterator<Item = MessageId>,
-    ) -> Self {
+    pub fn new(next_message_id: MessageId, recovered: impl IntoIterator<Item = MessageId>) -> Self {
         Self {
             seq: CommitSeq(0),
             taken: CommitSeq(0),

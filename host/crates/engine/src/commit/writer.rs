@@ -106,7 +106,7 @@ impl CommitWriter {
         let mut queue = self.shared.lock();
         let staged = queue.commits.stage(changes, sent);
         if queue.staged_at.is_none() && queue.commits.taken() < staged.seq {
-            queue.staged_at = Some(now());
+            queue.staged_at = Some(Instant::now());
             if queue.committer_parked {
                 self.shared.work.notify_one();
             }
@@ -144,11 +144,14 @@ impl CommitWriter {
         }
         self.shared.work.notify_one();
         self.shared.written.notify_one();
-        let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
-        for thread in threads {
+        for thread in self.take_threads() {
             // A panic of the thread was reported where it happened.
             drop(thread.join());
         }
+    }
+
+    fn take_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"))
     }
 }
 
@@ -176,7 +179,10 @@ impl Shared {
     fn commit_loop(&self) {
         loop {
             let batch = {
-                let Some(mut queue) = self.wait_for_work() else { return };
+                let Some(mut queue) = self.wait_for_work() else {
+                    // The syncer may go as well, as soon as it has synced what is written.
+                    return self.written.notify_one();
+                };
                 queue.staged_at = None;
                 queue.commits.take()
             };
@@ -236,7 +242,8 @@ impl Shared {
                     if queue.syncing < queue.written {
                         break;
                     }
-                    if queue.stopping && queue.commits.taken() == queue.written && queue.staged_at.is_none() {
+                    let is_all_written = queue.commits.taken() == queue.written;
+                    if queue.stopping && is_all_written && queue.staged_at.is_none() {
                         return;
                     }
                     queue = self.written.wait(queue).expect("no panic under this lock");
@@ -258,9 +265,4 @@ impl Shared {
         self.written.notify_one();
         (self.fatal)(error);
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a change waits is no part of any state")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -127,10 +127,8 @@ impl<R: ReplyTo> EntitySlot<R> {
             self.state = outcome.state;
             self.updated_at = moment.now;
             turn.mark_changed();
-            let record = self
-                .state
-                .clone()
-                .map(|state| EntityRecord { state, updated_at: self.updated_at });
+            let record =
+                self.state.clone().map(|state| EntityRecord { state, updated_at: self.updated_at });
             effects.changes.push(Change::Entity { id: turn.id.clone(), record, is_new });
         }
         for result in outcome.results {
@@ -196,12 +194,7 @@ fn effect_message(request_id: RequestId, index: usize, effect: EntityEffect) -> 
     }
 }
 
-fn refuse<R>(
-    reply_to: R,
-    error: ClientError,
-    turn: &SlotTurn<'_>,
-    effects: &mut Effects<R>,
-) {
+fn refuse<R>(reply_to: R, error: ClientError, turn: &SlotTurn<'_>, effects: &mut Effects<R>) {
     effects.replies.push((reply_to, Reply::Refused(error), turn.gate()));
 }
 

@@ -11,9 +11,7 @@ use everstate_types::{
 use crate::client::InstanceStatus;
 use crate::commit::Change;
 use crate::error::ClientError;
-use crate::guest::{
-    EntityOutcome, EntityWorkItem, OrchestrationOutcome, OrchestrationWorkItem,
-};
+use crate::guest::{EntityOutcome, EntityWorkItem, OrchestrationOutcome, OrchestrationWorkItem};
 use crate::storage::{CommitSeq, StoredInstance};
 
 /// Somebody outside who waits for an answer.

@@ -26,8 +26,8 @@ use std::collections::HashMap;
 
 use everstate_types::{InstanceId, Message, MessageId, Timestamp};
 
-pub use self::input::{Effects, Gate, Input, Reply, ReplyTo, Request, StartRequest, Work};
 use self::eviction::Eviction;
+pub use self::input::{Effects, Gate, Input, Reply, ReplyTo, Request, StartRequest, Work};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
 use crate::storage::{CommitSeq, StoredInstance};
 

@@ -115,8 +115,14 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 tags: start.tags.clone(),
             },
         });
-        let record =
-            pending_record(moment, start.name, start.execution_id, component, start.input, start.tags);
+        let record = pending_record(
+            moment,
+            start.name,
+            start.execution_id,
+            component,
+            start.input,
+            start.tags,
+        );
         self.begin(record, turn, effects);
         effects.replies.push((start.reply_to, Reply::Started(start.instance_id), turn.gate()));
     }
@@ -239,8 +245,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         self.running = Some(RunningTurn { token, messages, new_events: Arc::clone(&new_events) });
         let Some(component) = state.record.component else {
             let result = OrchestrationResult::Failed(function_not_found(&state.record.name));
-            let outcome =
-                OrchestrationOutcome { actions: Vec::new(), custom_status: None, result };
+            let outcome = OrchestrationOutcome { actions: Vec::new(), custom_status: None, result };
             self.apply_outcome(moment, token, outcome, turn, effects);
             return;
         };
@@ -343,7 +348,10 @@ impl Orchestration {
             OrchestrationResult::Waiting => (RuntimeStatus::Running, None),
             OrchestrationResult::Completed(output) => {
                 self.record.output = Some(output.clone());
-                (RuntimeStatus::Completed, Some((OrchestrationStatus::Completed, Some(output), None)))
+                (
+                    RuntimeStatus::Completed,
+                    Some((OrchestrationStatus::Completed, Some(output), None)),
+                )
             }
             OrchestrationResult::Failed(failure) => {
                 self.record.failure = Some(failure.clone());
@@ -419,8 +427,7 @@ pub(super) fn start_message(
     guid: RequestId,
 ) -> Message {
     let execution_id = ExecutionId::new(guid);
-    let body =
-        MessageBody::StartOrchestration { name, execution_id, component: None, input, tags };
+    let body = MessageBody::StartOrchestration { name, execution_id, component: None, input, tags };
     Message { target: instance_id, body }
 }
 

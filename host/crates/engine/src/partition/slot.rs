@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use everstate_types::{
-    EntityRecord, HistoryEvent, MessageBody, MessageId, OrchestrationRecord, Payload,
-    ReplyAddress, RequestId, Timestamp,
+    EntityRecord, HistoryEvent, MessageBody, MessageId, OrchestrationRecord, Payload, ReplyAddress,
+    RequestId, Timestamp,
 };
 
 use super::input::Input;
@@ -14,6 +14,7 @@ use crate::storage::CommitSeq;
 
 /// One instance in memory.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent marks, each with its own reader")]
 pub(super) struct Slot<R> {
     pub(super) state: SlotState<R>,
     /// The last turn that changed the instance. 0: none since it was loaded, and then all is durable.
@@ -23,8 +24,10 @@ pub(super) struct Slot<R> {
     /// Bytes that were counted for it.
     pub(super) weight: usize,
     /// Whether it stands in the queue of idle instances.
-    pub(super) is_queued: bool,
-    /// Whether it was used since it was put into that queue.
+    pub(super) is_idle_queued: bool,
+    /// Whether it stands in the queue of settled instances.
+    pub(super) is_settled_queued: bool,
+    /// Whether it was used since the queue of idle instances came by.
     pub(super) is_used: bool,
 }
 
@@ -107,7 +110,8 @@ impl<R> Slot<R> {
             last_seq: CommitSeq(0),
             is_changed: false,
             weight: 0,
-            is_queued: false,
+            is_idle_queued: false,
+            is_settled_queued: false,
             is_used: false,
         }
     }

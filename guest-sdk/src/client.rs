@@ -1,0 +1,329 @@
+//! [`DurableClient`]: what HTTP functions and activities may ask of the engine.
+//!
+//! Answers may run ahead of the disk: the host holds back what the function says to the outside
+//! until everything that it saw is durable.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::imports::client as host;
+use crate::error::{ClientError, HostError, failure_from_wit};
+use crate::http::HttpResponse;
+use crate::id::EntityId;
+use crate::log::LogLevel;
+use crate::payload::{from_json, from_optional_json, to_json, to_optional_json};
+use crate::time::{Timestamp, span_ms};
+
+mod query;
+mod status;
+
+pub use query::{EntityPage, EntityQuery, EntityStatus, InstancePage, InstanceQuery};
+pub use status::{InstanceStatus, RuntimeStatus, StatusOptions};
+
+/// The client of the engine. HTTP functions are given one; activities ask their context for it.
+///
+/// ```no_run
+/// use everstate_sdk::{DurableClient, HttpError, HttpRequest, HttpResponse, http_trigger};
+///
+/// #[http_trigger(route = "Hello/{name}", methods = ["POST"])]
+/// fn Hello(request: HttpRequest, client: DurableClient) -> Result<HttpResponse, HttpError> {
+///     let id = client.start_new("Greet", request.route_value("name").unwrap_or_default())?;
+///     Ok(client.wait_for_completion_or_create_check_status_response(&id, None)?)
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DurableClient(());
+
+/// Options of a start. The default: a new GUID as id, now, no tags, [`ConflictPolicy::Fail`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartOptions {
+    /// `None`: a new GUID.
+    pub instance_id: Option<String>,
+    /// `None`: at once.
+    pub start_at: Option<Timestamp>,
+    /// Pairs of name and value.
+    pub tags: Vec<(String, String)>,
+    /// What to do if the id is taken.
+    pub on_conflict: ConflictPolicy,
+}
+
+/// What to do if the id is taken by an orchestration that is alive. One that has ended is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictPolicy {
+    /// Refuse with [`HostError::Conflict`].
+    #[default]
+    Fail,
+    /// Start nothing and give the id.
+    UseExisting,
+    /// Terminate the old one first.
+    TerminateAndReplace,
+}
+
+/// Starting and waiting.
+impl DurableClient {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+
+    /// Starts an orchestration under a new GUID and gives that id.
+    ///
+    /// # Errors
+    /// An input without a JSON form; as a [`HostError`]: `NotFound` if there is no such
+    /// orchestrator, `LimitExceeded` if the host is overloaded.
+    pub fn start_new<T: Serialize + ?Sized>(&self, name: &str, input: &T) -> Result<String, ClientError> {
+        self.start_new_with_options(name, input, &StartOptions::default())
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As [`start_new`](Self::start_new), and `Conflict` if the id is taken.
+    pub fn start_new_with_options<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        input: &T,
+        options: &StartOptions,
+    ) -> Result<String, ClientError> {
+        let input = to_json(input)?;
+        let options = host::StartOptions {
+            instance_id: options.instance_id.clone(),
+            start_at: options.start_at.map(Timestamp::unix_ms),
+            tags: options.tags.clone(),
+            on_conflict: match options.on_conflict {
+                ConflictPolicy::Fail => host::ConflictPolicy::Fail,
+                ConflictPolicy::UseExisting => host::ConflictPolicy::UseExisting,
+                ConflictPolicy::TerminateAndReplace => host::ConflictPolicy::TerminateAndReplace,
+            },
+        };
+        refused(host::start_orchestration(name, &input, &options))
+    }
+
+    /// Waits until the orchestration has ended and gives the response to send: 200 with its
+    /// output, 200 with the status document if it failed or was terminated, and 202 with the
+    /// check-status document if the time was over first. Only inside an HTTP function.
+    ///
+    /// Without a timeout the host waits up to its `http.wait_limit`; a longer one is cut to that.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn wait_for_completion_or_create_check_status_response(
+        &self,
+        instance_id: &str,
+        timeout: Option<Duration>,
+    ) -> Result<HttpResponse, HostError> {
+        let options = host::WaitOptions {
+            timeout: timeout.map(span_ms),
+            internal_server_error_on_failure: false,
+        };
+        let response = host::wait_for_completion_or_check_status(instance_id, options)?;
+        Ok(HttpResponse::from_wit(response))
+    }
+
+    /// The 202 with the check-status document, at once. Only inside an HTTP function.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn create_check_status_response(&self, instance_id: &str) -> Result<HttpResponse, HostError> {
+        Ok(HttpResponse::from_wit(host::check_status(instance_id, false)?))
+    }
+
+    /// Waits until the orchestration has ended or the time is over; gives its status then, `None`
+    /// if there is no such instance.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn wait_for_completion(
+        &self,
+        instance_id: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Option<InstanceStatus>, HostError> {
+        let status = host::wait_for_completion(instance_id, timeout.map(span_ms))?;
+        Ok(status.map(InstanceStatus::from_wit))
+    }
+
+    /// Waits until the orchestration has left `Pending` or the time is over; gives its status
+    /// then, `None` if there is no such instance.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn wait_for_start(
+        &self,
+        instance_id: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Option<InstanceStatus>, HostError> {
+        let status = host::wait_for_start(instance_id, timeout.map(span_ms))?;
+        Ok(status.map(InstanceStatus::from_wit))
+    }
+
+    /// Writes a log line.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        host::log(level.into(), message);
+    }
+}
+
+/// One orchestration. Each of these fails with what the host refuses.
+impl DurableClient {
+    /// What is known of an orchestration, its input included; `None` if there is no such instance.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn get_status(&self, instance_id: &str) -> Result<Option<InstanceStatus>, HostError> {
+        self.get_status_with_options(instance_id, StatusOptions { show_input: true, ..Default::default() })
+    }
+
+    /// As much as the options ask for.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn get_status_with_options(
+        &self,
+        instance_id: &str,
+        options: StatusOptions,
+    ) -> Result<Option<InstanceStatus>, HostError> {
+        Ok(host::get_status(instance_id, options.into_wit())?.map(InstanceStatus::from_wit))
+    }
+
+    /// Raises an event.
+    ///
+    /// # Errors
+    /// Data without a JSON form; `NotFound`, or `Conflict` if the orchestration has ended.
+    pub fn raise_event<T: Serialize + ?Sized>(
+        &self,
+        instance_id: &str,
+        name: &str,
+        data: &T,
+    ) -> Result<(), ClientError> {
+        refused(host::raise_event(instance_id, name, &to_json(data)?))
+    }
+
+    /// Ends an orchestration, and its children if `recursive`.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn terminate(
+        &self,
+        instance_id: &str,
+        reason: Option<&str>,
+        recursive: bool,
+    ) -> Result<(), HostError> {
+        Ok(host::terminate(instance_id, reason, recursive)?)
+    }
+
+    /// Pauses an orchestration; events are kept.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn suspend(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
+        Ok(host::suspend(instance_id, reason)?)
+    }
+
+    /// Lets a suspended orchestration go on.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn resume(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
+        Ok(host::resume(instance_id, reason)?)
+    }
+
+    /// Lets a failed orchestration try its failed parts again.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn rewind(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
+        Ok(host::rewind(instance_id, reason)?)
+    }
+
+    /// Starts an orchestration again with its name and input; gives the id.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn restart(&self, instance_id: &str, with_new_instance_id: bool) -> Result<String, HostError> {
+        Ok(host::restart(instance_id, with_new_instance_id)?)
+    }
+
+    /// Removes a finished orchestration and its history. False: there was none.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn purge(&self, instance_id: &str) -> Result<bool, HostError> {
+        Ok(host::purge(instance_id)?)
+    }
+
+    /// Finds orchestrations, oldest first.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn query_instances(&self, query: &InstanceQuery) -> Result<InstancePage, HostError> {
+        Ok(InstancePage::from_wit(host::query_instances(&query.to_wit())?))
+    }
+}
+
+/// Entities.
+impl DurableClient {
+    /// Tells an entity to do an operation, at once or not before `at`. Nothing comes back. `&()`
+    /// is no input.
+    ///
+    /// # Errors
+    /// An input without a JSON form; what the host refuses.
+    pub fn signal_entity<T: Serialize + ?Sized>(
+        &self,
+        entity: &EntityId,
+        operation: &str,
+        input: &T,
+        at: Option<Timestamp>,
+    ) -> Result<(), ClientError> {
+        let input = to_optional_json(input)?;
+        let at = at.map(Timestamp::unix_ms);
+        refused(host::signal_entity(&entity.to_wit(), operation, input.as_deref(), at))
+    }
+
+    /// Asks an entity for an operation and waits for its result. `&()` is no input.
+    ///
+    /// # Errors
+    /// An input without a JSON form; what the host refuses; the failure of the operation; a
+    /// result that is not an `R`.
+    pub fn call_entity<R: DeserializeOwned>(
+        &self,
+        entity: &EntityId,
+        operation: &str,
+        input: &(impl Serialize + ?Sized),
+        timeout: Option<Duration>,
+    ) -> Result<R, ClientError> {
+        let input = to_optional_json(input)?;
+        let timeout = timeout.map(span_ms);
+        let outcome =
+            refused(host::call_entity(&entity.to_wit(), operation, input.as_deref(), timeout))?;
+        let result = outcome.map_err(failure_from_wit)?;
+        let what = format!("the result of the operation `{operation}`");
+        Ok(from_optional_json(result.as_deref(), &what)?)
+    }
+
+    /// The state of an entity after the operations done so far; `None` if it has none.
+    ///
+    /// # Errors
+    /// What the host refuses; a state that is not a `T`.
+    pub fn read_entity_state<T: DeserializeOwned>(
+        &self,
+        entity: &EntityId,
+    ) -> Result<Option<T>, ClientError> {
+        match refused(host::read_entity_state(&entity.to_wit()))? {
+            Some(json) => Ok(Some(from_json(&json, "the entity's state")?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds entities, by id.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn list_entities(&self, query: &EntityQuery) -> Result<EntityPage, HostError> {
+        Ok(EntityPage::from_wit(host::list_entities(&query.to_wit())?))
+    }
+}
+
+fn refused<T>(result: Result<T, crate::bindings::imports::types::HostError>) -> Result<T, ClientError> {
+    result.map_err(|error| ClientError::Refused(error.into()))
+}

@@ -1,0 +1,104 @@
+//! The exports of a component: each finds the function that is meant and runs it.
+//!
+//! A panic aborts the component, so nothing here could catch it; a hook writes what it said to
+//! standard error, which the host adds to the failure that it reports.
+
+use std::sync::Once;
+
+use crate::activity::ActivityContext;
+use crate::bindings::exported::{activity, describe, entity, http, orchestrator};
+use crate::bindings::imports::{http_types, types};
+use crate::entity::EntityContext;
+use crate::error::failure_to_wit;
+use crate::http::{HttpError, HttpRequest, HttpResponse};
+use crate::registration::{Registration, Run, all, find};
+
+/// Stands for the component whose functions the attributes have registered.
+pub(crate) struct Component;
+
+impl describe::Guest for Component {
+    fn describe() -> Vec<describe::Function> {
+        all().map(describe_one).collect()
+    }
+}
+
+impl orchestrator::Guest for Component {
+    fn run(name: String) -> Result<String, types::Failure> {
+        report_panics();
+        let run = find(&name, |run| match run {
+            Run::Orchestrator(run) => Some(run),
+            Run::Entity(_) | Run::Activity(_) | Run::Http { .. } => None,
+        });
+        run.and_then(|run| run()).map_err(failure_to_wit)
+    }
+}
+
+impl entity::Guest for Component {
+    fn invoke(operation: entity::Operation) -> Result<Option<String>, types::Failure> {
+        report_panics();
+        let run = find(&operation.entity.name, |run| match run {
+            Run::Entity(run) => Some(run),
+            Run::Orchestrator(_) | Run::Activity(_) | Run::Http { .. } => None,
+        });
+        run.and_then(|run| run(&mut EntityContext::new(operation))).map_err(failure_to_wit)
+    }
+}
+
+impl activity::Guest for Component {
+    fn invoke(call: activity::ActivityCall) -> Result<String, types::Failure> {
+        report_panics();
+        let run = find(&call.name, |run| match run {
+            Run::Activity(run) => Some(run),
+            Run::Orchestrator(_) | Run::Entity(_) | Run::Http { .. } => None,
+        });
+        let (context, input) = ActivityContext::new(call);
+        run.and_then(|run| run(context, input)).map_err(failure_to_wit)
+    }
+}
+
+impl http::Guest for Component {
+    fn handle(
+        name: String,
+        request: http_types::Request,
+    ) -> Result<http_types::Response, types::Failure> {
+        report_panics();
+        let handle = find(&name, |run| match run {
+            Run::Http { handle, .. } => Some(handle),
+            Run::Orchestrator(_) | Run::Entity(_) | Run::Activity(_) => None,
+        });
+        handle
+            .and_then(|handle| {
+                handle(HttpRequest::new(request)).or_else(HttpError::into_response)
+            })
+            .map(HttpResponse::into_wit)
+            .map_err(failure_to_wit)
+    }
+}
+
+fn describe_one(registration: &Registration) -> describe::Function {
+    let kind = match registration.run() {
+        Run::Orchestrator(_) => describe::FunctionKind::Orchestrator,
+        Run::Entity(_) => describe::FunctionKind::Entity,
+        Run::Activity(_) => describe::FunctionKind::Activity,
+        Run::Http { methods, route, .. } => describe::FunctionKind::Http(describe::HttpTrigger {
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            route: route.to_owned(),
+        }),
+    };
+    describe::Function { name: registration.name().to_owned(), kind }
+}
+
+/// Makes a panic say one line on standard error: where and what.
+fn report_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let message = panic.payload_as_str().unwrap_or("a panic without a message");
+            let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+            #[expect(clippy::print_stderr, reason = "the host collects what a guest writes there")]
+            {
+                eprintln!("panicked{place}: {message}");
+            }
+        }));
+    });
+}

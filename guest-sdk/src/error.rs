@@ -1,0 +1,272 @@
+//! What goes wrong, in two kinds.
+//!
+//! A [`HostError`] says that the host refused a call: nothing happened and nothing was recorded.
+//! [`HostError::LimitExceeded`] passes with time; the others do not go away by trying again.
+//!
+//! A [`Failure`] is a durable fact: it says how a function ended, is kept in histories and travels
+//! unchanged from a child to its parent. Any Rust error becomes a failure with `?`. For that
+//! reason `Failure` itself is not a [`std::error::Error`].
+
+use std::error::Error;
+use std::fmt;
+
+use crate::bindings::imports::types as wit;
+
+/// How a function failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A short machine-readable class, for instance `InsufficientFunds`.
+    pub error_type: String,
+    /// What went wrong, for people.
+    pub error_message: String,
+    /// Where it went wrong, if the guest's language can tell.
+    pub stack_trace: Option<String>,
+    /// The failures that caused this one, nearest first.
+    pub inner_failures: Vec<InnerFailure>,
+    /// True if trying again cannot help; a retry policy then stops at once.
+    pub is_non_retriable: bool,
+    /// Further facts as pairs of name and JSON text.
+    pub properties: Vec<(String, String)>,
+}
+
+/// One link of the chain of causes below a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InnerFailure {
+    /// As in [`Failure::error_type`].
+    pub error_type: String,
+    /// As in [`Failure::error_message`].
+    pub error_message: String,
+    /// As in [`Failure::stack_trace`].
+    pub stack_trace: Option<String>,
+}
+
+impl Failure {
+    /// A failure without causes and further facts.
+    pub fn new(error_type: impl Into<String>, error_message: impl Into<String>) -> Self {
+        Self {
+            error_type: error_type.into(),
+            error_message: error_message.into(),
+            stack_trace: None,
+            inner_failures: Vec::new(),
+            is_non_retriable: false,
+            properties: Vec::new(),
+        }
+    }
+
+    /// The same failure, marked as one that trying again cannot help.
+    #[must_use]
+    pub fn non_retriable(mut self) -> Self {
+        self.is_non_retriable = true;
+        self
+    }
+
+    /// What an entity answers to an operation that it does not know.
+    #[must_use]
+    pub fn unknown_operation(operation: &str) -> Self {
+        Self::new("UnknownOperation", format!("no operation named `{operation}`")).non_retriable()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error_type, self.error_message)
+    }
+}
+
+/// Any error becomes a failure: its type's name is the error type, its sources are the causes.
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut failure = Self::new(short_type_name::<E>(), error.to_string());
+        let any: &(dyn Error + 'static) = &error;
+        if let Some(refusal) = any.downcast_ref::<HostError>() {
+            failure.error_type = refusal.error_type().to_owned();
+            failure.is_non_retriable = !matches!(refusal, HostError::LimitExceeded(_));
+        }
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            failure.inner_failures.push(InnerFailure {
+                error_type: "Error".to_owned(),
+                error_message: inner.to_string(),
+                stack_trace: None,
+            });
+            cause = inner.source();
+        }
+        failure
+    }
+}
+
+/// Why a call to the host was refused. Nothing happened and nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostError {
+    /// The arguments are wrong, and the text says which. Calling again does not help.
+    InvalidArgument(String),
+    /// This kind of function may not do that, or this host cannot; the text says what to use
+    /// instead.
+    NotSupported(String),
+    /// A limit of the host is reached; the text names it. Try again later, or smaller.
+    LimitExceeded(String),
+    /// The named instance or function does not exist.
+    NotFound(String),
+    /// The instance is in a state that forbids the call, for instance alive where it must be
+    /// finished.
+    Conflict(String),
+}
+
+impl HostError {
+    /// The text that the host gave.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::InvalidArgument(text)
+            | Self::NotSupported(text)
+            | Self::LimitExceeded(text)
+            | Self::NotFound(text)
+            | Self::Conflict(text) => text,
+        }
+    }
+
+    /// The class as it stands in a [`Failure`].
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::InvalidArgument(_) => "InvalidArgument",
+            Self::NotSupported(_) => "NotSupported",
+            Self::LimitExceeded(_) => "LimitExceeded",
+            Self::NotFound(_) => "NotFound",
+            Self::Conflict(_) => "Conflict",
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl Error for HostError {}
+
+impl From<wit::HostError> for HostError {
+    fn from(error: wit::HostError) -> Self {
+        match error {
+            wit::HostError::InvalidArgument(text) => Self::InvalidArgument(text),
+            wit::HostError::NotSupported(text) => Self::NotSupported(text),
+            wit::HostError::LimitExceeded(text) => Self::LimitExceeded(text),
+            wit::HostError::NotFound(text) => Self::NotFound(text),
+            wit::HostError::Conflict(text) => Self::Conflict(text),
+        }
+    }
+}
+
+/// What a call of the client can end with. Like [`Failure`] it is not a [`std::error::Error`];
+/// `?` turns it into a [`Failure`] or an [`HttpError`](crate::HttpError).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// The host refused the call.
+    Refused(HostError),
+    /// The called operation failed, or a value could not be written or read as JSON.
+    Failed(Failure),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl From<HostError> for ClientError {
+    fn from(refusal: HostError) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Failure> for ClientError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refusal) => refusal.into(),
+            ClientError::Failed(failure) => failure,
+        }
+    }
+}
+
+/// The failure as the contract has it. Not a `From`: that one is taken by all errors.
+pub(crate) fn failure_from_wit(failure: wit::Failure) -> Failure {
+    let inner_failures = failure.inner_failures.into_iter().map(|inner| InnerFailure {
+        error_type: inner.error_type,
+        error_message: inner.error_message,
+        stack_trace: inner.stack_trace,
+    });
+    Failure {
+        error_type: failure.error_type,
+        error_message: failure.error_message,
+        stack_trace: failure.stack_trace,
+        inner_failures: inner_failures.collect(),
+        is_non_retriable: failure.is_non_retriable,
+        properties: failure.properties,
+    }
+}
+
+/// The other way round.
+pub(crate) fn failure_to_wit(failure: Failure) -> wit::Failure {
+    let inner_failures = failure.inner_failures.into_iter().map(|inner| wit::InnerFailure {
+        error_type: inner.error_type,
+        error_message: inner.error_message,
+        stack_trace: inner.stack_trace,
+    });
+    wit::Failure {
+        error_type: failure.error_type,
+        error_message: failure.error_message,
+        stack_trace: failure.stack_trace,
+        inner_failures: inner_failures.collect(),
+        is_non_retriable: failure.is_non_retriable,
+        properties: failure.properties,
+    }
+}
+
+/// `ParseIntError` for `core::num::error::ParseIntError`.
+fn short_type_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_becomes_a_failure_named_after_its_type() {
+        let failure = Failure::from("x".parse::<u32>().unwrap_err());
+        assert_eq!(failure.error_type, "ParseIntError");
+        assert_eq!(failure.error_message, "invalid digit found in string");
+        assert!(!failure.is_non_retriable);
+    }
+
+    #[test]
+    fn refusal_keeps_its_class_and_only_limits_are_retriable() {
+        let missing = Failure::from(HostError::NotFound("no such function".to_owned()));
+        assert_eq!((missing.error_type.as_str(), missing.is_non_retriable), ("NotFound", true));
+        let busy = Failure::from(HostError::LimitExceeded("queue".to_owned()));
+        assert_eq!((busy.error_type.as_str(), busy.is_non_retriable), ("LimitExceeded", false));
+    }
+
+    #[test]
+    fn failure_keeps_everything_on_its_way_through_the_contract() {
+        let mut failure = Failure::new("Outer", "it broke").non_retriable();
+        failure.properties.push(("code".to_owned(), "7".to_owned()));
+        failure.inner_failures.push(InnerFailure {
+            error_type: "Inner".to_owned(),
+            error_message: "because of this".to_owned(),
+            stack_trace: Some("here".to_owned()),
+        });
+        assert_eq!(failure_from_wit(failure_to_wit(failure.clone())), failure);
+    }
+}

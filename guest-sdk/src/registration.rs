@@ -1,0 +1,117 @@
+//! The list of a component's functions.
+//!
+//! Each attribute leaves a [`Registration`] and a constructor that runs before any export of the
+//! component does (wasm-ld keeps constructors, and both `_initialize` and every export call them).
+//! The list is linked through the registrations themselves, so that the constructors allocate
+//! nothing, and adding twice does nothing: constructors may run more than once.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::activity::ActivityContext;
+use crate::entity::EntityContext;
+use crate::error::Failure;
+use crate::http::{HttpError, HttpRequest, HttpResponse};
+
+/// The function that was added last.
+static LAST: Mutex<Option<&'static Registration>> = Mutex::new(None);
+
+/// One function of the component.
+#[derive(Debug)]
+pub struct Registration {
+    name: &'static str,
+    run: Run,
+    is_added: AtomicBool,
+    /// The one added before this one.
+    previous: Mutex<Option<&'static Registration>>,
+}
+
+/// A function's kind, and how it is run. The attributes generate these functions.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// Runs to the end of the orchestration; gives its output.
+    Orchestrator(fn() -> Result<String, Failure>),
+    /// Does one operation; gives its result.
+    Entity(fn(&mut EntityContext) -> Result<Option<String>, Failure>),
+    /// Runs one activity with its input; gives its result.
+    Activity(fn(ActivityContext, String) -> Result<String, Failure>),
+    /// Answers a request.
+    Http {
+        /// In upper case; none: any.
+        methods: &'static [&'static str],
+        /// The template without its leading slash.
+        route: &'static str,
+        /// Answers a request.
+        handle: fn(HttpRequest) -> Result<HttpResponse, HttpError>,
+    },
+}
+
+impl Registration {
+    /// A function that is not in the list yet.
+    #[must_use]
+    pub const fn new(name: &'static str, run: Run) -> Self {
+        Self { name, run, is_added: AtomicBool::new(false), previous: Mutex::new(None) }
+    }
+
+    /// Puts the function into the list, once.
+    pub fn add(&'static self) {
+        if self.is_added.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut last = LAST.lock().expect("no one panics while holding this lock");
+        *self.previous.lock().expect("no one panics while holding this lock") = last.take();
+        *last = Some(self);
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn run(&self) -> Run {
+        self.run
+    }
+}
+
+/// All functions of the component, in no order that means anything.
+pub(crate) fn all() -> impl Iterator<Item = &'static Registration> {
+    let last = *LAST.lock().expect("no one panics while holding this lock");
+    std::iter::successors(last, |registration| {
+        *registration.previous.lock().expect("no one panics while holding this lock")
+    })
+}
+
+/// The function of that name whose `run` is wanted; the case of the name does not matter.
+pub(crate) fn find<T>(name: &str, wanted: impl Fn(Run) -> Option<T>) -> Result<T, Failure> {
+    all()
+        .filter(|registration| registration.name.eq_ignore_ascii_case(name))
+        .find_map(|registration| wanted(registration.run))
+        .ok_or_else(|| {
+            Failure::new("FunctionNotFound", format!("this component has no such function: `{name}`"))
+                .non_retriable()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn function_added_twice_is_listed_once_and_found_in_any_case() {
+        static FIRST: Registration =
+            Registration::new("First", Run::Orchestrator(|| Ok("1".to_owned())));
+        static SECOND: Registration = Registration::new("Second", Run::Entity(|_| Ok(None)));
+        FIRST.add();
+        SECOND.add();
+        FIRST.add();
+        let names: Vec<_> = all().map(Registration::name).collect();
+        assert_eq!(names, ["Second", "First"]);
+
+        let orchestrator = |run| match run {
+            Run::Orchestrator(run) => Some(run),
+            Run::Entity(_) | Run::Activity(_) | Run::Http { .. } => None,
+        };
+        assert_eq!(find("FIRST", orchestrator).unwrap()().unwrap(), "1");
+        let failure = find("Second", orchestrator).unwrap_err();
+        assert_eq!(failure.error_type, "FunctionNotFound");
+    }
+}

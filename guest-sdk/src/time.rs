@@ -1,0 +1,86 @@
+//! [`Timestamp`]: a point in time as the contract has it. It reads no clock.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. As JSON it is that number.
+///
+/// ```
+/// use std::time::Duration;
+/// use everstate_sdk::Timestamp;
+///
+/// let start = Timestamp::from_unix_ms(1_000);
+/// assert_eq!(start + Duration::from_secs(2), Timestamp::from_unix_ms(3_000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_unix_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn unix_ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span_ms(span)))
+    }
+}
+
+/// The time from the earlier to the later; zero if they stand the other way round.
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(timestamp: Timestamp) -> Self {
+        UNIX_EPOCH + Duration::from_millis(timestamp.0)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
+
+/// A span in milliseconds, rounded up: a timer must not fire early.
+pub(crate) fn span_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn span_of_part_of_a_millisecond_is_rounded_up() {
+        assert_eq!(span_ms(Duration::from_micros(1)), 1);
+        assert_eq!(span_ms(Duration::from_millis(5)), 5);
+        assert_eq!(span_ms(Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn timestamps_saturate_instead_of_wrapping() {
+        assert_eq!(Timestamp(1) + Duration::MAX, Timestamp(u64::MAX));
+        assert_eq!(Timestamp(1) - Timestamp(2), Duration::ZERO);
+    }
+}

@@ -1,0 +1,61 @@
+//! The start of links: scheme and authority as the client wrote them.
+
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+
+use crate::error::ApiError;
+
+/// `http://` and the host that the request names, or `default` if it names none.
+///
+/// It comes back in links and `Location` headers, so nothing but a host and a port is taken.
+pub(crate) fn base_url(parts: &Parts, default: &str) -> Result<String, ApiError> {
+    let authority = match (parts.uri.authority(), parts.headers.get(HOST)) {
+        (Some(authority), _) => authority.as_str().as_bytes(),
+        (None, Some(host)) => host.as_bytes(),
+        (None, None) => return Ok(default.to_owned()),
+    };
+    if authority.is_empty() {
+        return Ok(default.to_owned());
+    }
+    let text = std::str::from_utf8(authority).ok().filter(|text| text.bytes().all(is_host_byte));
+    text.map(|text| format!("http://{text}"))
+        .ok_or_else(|| ApiError::bad_request("The `Host` header is not a host and a port."))
+}
+
+/// Letters, digits and what names, addresses and ports are separated with.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_~:[]%".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use axum::response::IntoResponse;
+
+    use super::base_url;
+
+    fn url_for(host: Option<&[u8]>) -> Result<String, u16> {
+        let mut request = Request::builder().uri("/a");
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        base_url(&parts, "http://127.0.0.1:7071")
+            .map_err(|error| error.into_response().status().as_u16())
+    }
+
+    #[test]
+    fn base_url_is_the_host_of_the_request_or_the_default() {
+        assert_eq!(url_for(Some(b"localhost:7071")), Ok("http://localhost:7071".to_owned()));
+        assert_eq!(url_for(Some(b"[::1]:80")), Ok("http://[::1]:80".to_owned()));
+        assert_eq!(url_for(None), Ok("http://127.0.0.1:7071".to_owned()));
+        assert_eq!(url_for(Some(b"")), Ok("http://127.0.0.1:7071".to_owned()));
+    }
+
+    #[test]
+    fn host_that_is_no_host_is_refused() {
+        for host in [&b"a/b"[..], b"a b", b"\"", b"user@host", b"\xFF"] {
+            assert_eq!(url_for(Some(host)), Err(400));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Reads the body of a request, within its limits.
+//!
+//! A body that is too large is refused, but a client that is still writing would not see the
+//! response if the connection were cut under it. So what comes in is thrown away for a moment
+//! first; if the body does not end within that, the connection ends with the response.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Version, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::HttpConfig;
+use crate::error::ApiError;
+
+/// How long the rest of a refused body is thrown away.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Reads a whole body.
+pub(crate) async fn read_body(
+    parts: &Parts,
+    mut body: Body,
+    config: &HttpConfig,
+) -> Result<Bytes, ApiError> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let limit = config.request_bytes_max;
+    // What the client says of the length is looked at before anything is read.
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        return Err(refuse(parts, body, limit).await);
+    }
+    let deadline = Instant::now() + config.body_timeout();
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    loop {
+        let wait_until = deadline.min(Instant::now() + config.body_idle_timeout());
+        let frame = match timeout_at(wait_until, body.frame()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(_) => return Err(closing(parts, too_slow())),
+        };
+        let frame = frame.map_err(|error| closing(parts, broken(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let read = first.as_ref().map_or(all.len(), Bytes::len);
+        if read + data.len() > limit {
+            return Err(refuse(parts, body, limit).await);
+        }
+        // Most bodies come in one piece, which then is not copied.
+        match first.take() {
+            None if all.is_empty() => first = Some(data),
+            None => all.extend_from_slice(&data),
+            Some(earlier) => {
+                all.reserve(
+                    usize::try_from(announced).unwrap_or(0).max(earlier.len() + data.len()),
+                );
+                all.extend_from_slice(&earlier);
+                all.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// The refusal of a body that is too large.
+async fn refuse(parts: &Parts, body: Body, limit: usize) -> ApiError {
+    let error = ApiError::body_too_large(limit);
+    // A client that asked before sending its body sends none when it is refused.
+    let is_asking = parts.headers.contains_key(header::EXPECT);
+    let is_discarded =
+        !is_asking && timeout(DISCARD_TIMEOUT, discard(body, limit)).await.unwrap_or_default();
+    if is_discarded { error } else { closing(parts, error) }
+}
+
+/// Throws away what comes in; says whether that was all.
+async fn discard(mut body: Body, limit: usize) -> bool {
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+        if discarded > limit {
+            return false;
+        }
+    }
+    true
+}
+
+fn too_slow() -> ApiError {
+    let external = "The body did not come in time.";
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", external)
+}
+
+fn broken(error: &axum::Error) -> ApiError {
+    ApiError::bad_request(format!("The body could not be read: {error}."))
+}
+
+/// The connection cannot be used again. HTTP/2 has streams for that and forbids the header.
+fn closing(parts: &Parts, error: ApiError) -> ApiError {
+    if parts.version < Version::HTTP_2 { error.closing() } else { error }
+}

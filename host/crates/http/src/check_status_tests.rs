@@ -1,0 +1,97 @@
+//! Golden tests of the responses about orchestrations.
+
+use everstate_engine::guest::{HttpResponse, StatusResponses};
+use everstate_types::{Failure, InstanceId, Payload, RuntimeStatus};
+
+use super::ManagementResponses;
+use crate::test_status::status;
+
+fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+    response.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+fn body(response: &HttpResponse) -> &str {
+    std::str::from_utf8(&response.body).expect("UTF-8")
+}
+
+#[test]
+fn check_status_document_is_the_one_of_the_original() {
+    let id = InstanceId::orchestration("7af46ff000564c65aafbfe07d07c32a5").expect("a valid id");
+    let response = ManagementResponses.check_status("http://localhost:7071", &id, false);
+    let base = "http://localhost:7071/runtime/webhooks/durabletask/instances/\
+                7af46ff000564c65aafbfe07d07c32a5";
+    assert_eq!(response.status, 202);
+    assert_eq!(header(&response, "location"), Some(base));
+    assert_eq!(header(&response, "retry-after"), Some("10"));
+    assert_eq!(header(&response, "content-type"), Some("application/json; charset=utf-8"));
+    let expected = [
+        r#"{"id":"7af46ff000564c65aafbfe07d07c32a5","#,
+        r#""statusQueryGetUri":"BASE","#,
+        r#""sendEventPostUri":"BASE/raiseEvent/{eventName}","#,
+        r#""terminatePostUri":"BASE/terminate?reason={text}","#,
+        r#""purgeHistoryDeleteUri":"BASE","#,
+        r#""restartPostUri":"BASE/restart","#,
+        r#""suspendPostUri":"BASE/suspend?reason={text}","#,
+        r#""resumePostUri":"BASE/resume?reason={text}"}"#,
+    ];
+    assert_eq!(body(&response), expected.concat().replace("BASE", base));
+}
+
+#[test]
+fn check_status_links_of_an_odd_id_are_encoded() {
+    let id = InstanceId::orchestration("a b\"%é").expect("a valid id");
+    let response = ManagementResponses.check_status("http://h", &id, true);
+    let location = "http://h/runtime/webhooks/durabletask/instances/a%20b%22%25%C3%A9\
+                    ?returnInternalServerErrorOnFailure=true";
+    assert_eq!(header(&response, "location"), Some(location));
+    let document: serde_json::Value = serde_json::from_str(body(&response)).expect("JSON");
+    assert_eq!(document["id"], "a b\"%é");
+    assert_eq!(document["statusQueryGetUri"], location);
+}
+
+#[test]
+fn completed_orchestration_gives_its_raw_output() {
+    for (output, expected) in [
+        (Some(r#""my-value""#), r#""my-value""#),
+        (Some(r#"{"b": 1,"a":2.0}"#), r#"{"b": 1,"a":2.0}"#),
+        (Some("null"), "null"),
+        (None, "null"),
+    ] {
+        let mut status = status(RuntimeStatus::Completed);
+        status.record.output = output.map(Payload::from);
+        let response = ManagementResponses.finished(&status, true);
+        assert_eq!((response.status, body(&response)), (200, expected));
+        assert_eq!(
+            response.headers,
+            [("content-type".to_owned(), "application/json; charset=utf-8".to_owned())]
+        );
+    }
+}
+
+#[test]
+fn failed_orchestration_gives_its_status_document() {
+    let mut status = status(RuntimeStatus::Failed);
+    status.record.failure = Some(Failure::new("Boom", "it \"broke\""));
+    let response = ManagementResponses.finished(&status, false);
+    assert_eq!(response.status, 200);
+    assert_eq!(
+        body(&response),
+        concat!(
+            r#"{"name":"HelloSequence","instanceId":"abc","runtimeStatus":"Failed","#,
+            r#""input":{"n": 1},"customStatus":null,"#,
+            r#""output":"Orchestrator function 'HelloSequence' failed: it \"broke\"","#,
+            r#""createdTime":"2019-05-23T22:30:35Z","lastUpdatedTime":"2019-05-23T22:30:36Z"}"#,
+        )
+    );
+    assert_eq!(ManagementResponses.finished(&status, true).status, 500);
+}
+
+#[test]
+fn terminated_orchestration_gives_its_reason_and_never_500() {
+    let mut status = status(RuntimeStatus::Terminated);
+    status.record.output = Some(Payload::from(r#""enough""#));
+    let response = ManagementResponses.finished(&status, true);
+    assert_eq!(response.status, 200);
+    assert!(body(&response).contains(r#""runtimeStatus":"Terminated""#));
+    assert!(body(&response).contains(r#""output":"enough""#));
+}

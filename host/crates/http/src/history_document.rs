@@ -1,0 +1,244 @@
+//! The history of an orchestration as the management API shows it.
+//!
+//! The shape is that of the original, so that its tools can read it: its names of events (`TaskCompleted`
+//! for an activity), no turns, no numbers, and what was asked for merged into what came of it. Events
+//! that the original does not have (calls of entities, starts) follow the same rules.
+
+use std::collections::{HashMap, HashSet};
+
+use everstate_types::{EventKind, Failure, HistoryEvent, OrchestrationStatus};
+
+use crate::json::ObjectWriter;
+use crate::status_document::Shown;
+
+/// Writes the array of events.
+pub(crate) fn push_history(out: &mut Vec<u8>, history: &[HistoryEvent], shown: Shown) {
+    let history = Index::new(history);
+    out.push(b'[');
+    let start = out.len();
+    for event in history.events {
+        if history.is_hidden(event) {
+            continue;
+        }
+        if out.len() > start {
+            out.push(b',');
+        }
+        EventWriter { history: &history, shown }.push(out, event);
+    }
+    out.push(b']');
+}
+
+/// Finds what was asked for.
+struct Index<'a> {
+    events: &'a [HistoryEvent],
+    /// By the numbers of their actions.
+    scheduled: HashMap<i32, &'a HistoryEvent>,
+    /// The numbers of the actions that something came of.
+    ended: HashSet<i32>,
+}
+
+impl<'a> Index<'a> {
+    fn new(events: &'a [HistoryEvent]) -> Self {
+        let scheduled =
+            events.iter().filter(|e| e.event_id >= 0).map(|e| (e.event_id, e)).collect();
+        let ended = events.iter().filter_map(ended_id).collect();
+        Self { events, scheduled, ended }
+    }
+
+    /// Turns are not shown, nor what is merged into what came of it.
+    fn is_hidden(&self, event: &HistoryEvent) -> bool {
+        match event.kind {
+            EventKind::OrchestratorStarted | EventKind::OrchestratorCompleted => true,
+            EventKind::ActivityScheduled { .. }
+            | EventKind::SubOrchestrationCreated { .. }
+            | EventKind::EntityOperationCalled { .. }
+            | EventKind::EntityLockRequested { .. } => self.ended.contains(&event.event_id),
+            _ => false,
+        }
+    }
+}
+
+/// The number of the action that came to its end with this event, timers aside: those are shown
+/// as two events.
+fn ended_id(event: &HistoryEvent) -> Option<i32> {
+    match event.kind {
+        EventKind::ActivityCompleted { scheduled_id, .. }
+        | EventKind::ActivityFailed { scheduled_id, .. }
+        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
+        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
+        | EventKind::EntityOperationCompleted { scheduled_id, .. }
+        | EventKind::EntityOperationFailed { scheduled_id, .. }
+        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(scheduled_id),
+        _ => None,
+    }
+}
+
+/// The name of an event in the management API.
+fn event_type(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::ExecutionStarted { .. } => "ExecutionStarted",
+        EventKind::ExecutionCompleted { .. } => "ExecutionCompleted",
+        EventKind::ExecutionTerminated { .. } => "ExecutionTerminated",
+        EventKind::ActivityScheduled { .. } => "TaskScheduled",
+        EventKind::ActivityCompleted { .. } => "TaskCompleted",
+        EventKind::ActivityFailed { .. } => "TaskFailed",
+        EventKind::SubOrchestrationCreated { .. } => "SubOrchestrationInstanceCreated",
+        EventKind::SubOrchestrationCompleted { .. } => "SubOrchestrationInstanceCompleted",
+        EventKind::SubOrchestrationFailed { .. } => "SubOrchestrationInstanceFailed",
+        EventKind::TimerCreated { .. } => "TimerCreated",
+        EventKind::TimerFired { .. } => "TimerFired",
+        EventKind::OrchestratorStarted => "OrchestratorStarted",
+        EventKind::OrchestratorCompleted => "OrchestratorCompleted",
+        EventKind::EventSent { .. } => "EventSent",
+        EventKind::EventRaised { .. } => "EventRaised",
+        EventKind::GenericEvent { .. } => "GenericEvent",
+        EventKind::HistoryState { .. } => "HistoryState",
+        EventKind::ContinuedAsNew { .. } => "ContinueAsNew",
+        EventKind::ExecutionSuspended { .. } => "ExecutionSuspended",
+        EventKind::ExecutionResumed { .. } => "ExecutionResumed",
+        EventKind::ExecutionRewound { .. } => "ExecutionRewound",
+        EventKind::EntityOperationSignaled { .. } => "EntityOperationSignaled",
+        EventKind::EntityOperationCalled { .. } => "EntityOperationCalled",
+        EventKind::EntityOperationCompleted { .. } => "EntityOperationCompleted",
+        EventKind::EntityOperationFailed { .. } => "EntityOperationFailed",
+        EventKind::EntityLockRequested { .. } => "EntityLockRequested",
+        EventKind::EntityLockGranted { .. } => "EntityLockGranted",
+        EventKind::EntityUnlockSent { .. } => "EntityUnlockSent",
+        EventKind::OrchestrationStartSent { .. } => "OrchestrationStartSent",
+    }
+}
+
+struct EventWriter<'a> {
+    history: &'a Index<'a>,
+    shown: Shown,
+}
+
+impl EventWriter<'_> {
+    /// Writes one event: its type, how it ended, its time, and what was asked for.
+    fn push(&self, out: &mut Vec<u8>, event: &HistoryEvent) {
+        let mut object = ObjectWriter::new(out);
+        object.string("EventType", event_type(&event.kind));
+        self.push_end(&mut object, &event.kind);
+        object.string("Timestamp", &event.timestamp.to_string());
+        self.push_request(&mut object, &event.kind);
+        if let Some(scheduled) = ended_id(event).and_then(|id| self.history.scheduled.get(&id)) {
+            object.string("ScheduledTime", &scheduled.timestamp.to_string());
+            self.push_request(&mut object, &scheduled.kind);
+        }
+        object.end();
+    }
+
+    /// How something ended: results only where they are asked for.
+    fn push_end(&self, object: &mut ObjectWriter<'_>, kind: &EventKind) {
+        let result = match kind {
+            EventKind::ExecutionCompleted { status, result, failure } => {
+                object.string("OrchestrationStatus", status_name(*status));
+                failure.iter().for_each(|failure| push_failure(object, failure));
+                result.as_ref()
+            }
+            EventKind::ActivityCompleted { result, .. }
+            | EventKind::SubOrchestrationCompleted { result, .. } => Some(result),
+            EventKind::EntityOperationCompleted { output, .. } => output.as_ref(),
+            EventKind::ContinuedAsNew { input } => Some(input),
+            EventKind::ActivityFailed { failure, .. }
+            | EventKind::SubOrchestrationFailed { failure, .. }
+            | EventKind::EntityOperationFailed { failure, .. } => {
+                push_failure(object, failure);
+                None
+            }
+            _ => None,
+        };
+        if let Some(result) = result.filter(|_| self.shown.history_output) {
+            object.payload("Result", Some(result));
+        }
+    }
+
+    /// What was asked for, of whom, with what.
+    fn push_request(&self, object: &mut ObjectWriter<'_>, kind: &EventKind) {
+        let input = match kind {
+            // The input stands in the document already.
+            EventKind::ExecutionStarted { name, .. } => {
+                object.string("FunctionName", name.as_str());
+                None
+            }
+            EventKind::ActivityScheduled { name, input, .. } => {
+                object.string("FunctionName", name.as_str());
+                Some(input)
+            }
+            EventKind::SubOrchestrationCreated { name, instance_id, input, .. }
+            | EventKind::OrchestrationStartSent { name, instance_id, input } => {
+                object.string("FunctionName", name.as_str());
+                object.string("InstanceId", instance_id.as_str());
+                Some(input)
+            }
+            EventKind::EntityOperationCalled { entity, operation, input, .. }
+            | EventKind::EntityOperationSignaled { entity, operation, input, .. } => {
+                object.string("EntityId", &entity.to_string()).string("Operation", operation);
+                input.as_ref()
+            }
+            EventKind::EventSent { instance_id, name, input } => {
+                object.string("InstanceId", instance_id.as_str()).string("Name", name);
+                Some(input)
+            }
+            EventKind::EventRaised { name, input } => {
+                object.string("Name", name);
+                Some(input)
+            }
+            _ => {
+                push_facts(object, kind);
+                None
+            }
+        };
+        if let Some(input) = input.filter(|_| self.shown.input) {
+            object.payload("Input", Some(input));
+        }
+    }
+}
+
+/// The facts of the events that carry no payload of a function.
+fn push_facts(object: &mut ObjectWriter<'_>, kind: &EventKind) {
+    match kind {
+        EventKind::TimerCreated { fire_at } | EventKind::TimerFired { fire_at, .. } => {
+            object.string("FireAt", &fire_at.to_string());
+        }
+        EventKind::GenericEvent { data } => {
+            object.string("Data", data);
+        }
+        EventKind::ExecutionTerminated { reason, .. } => {
+            object.payload("Reason", reason.as_ref());
+        }
+        EventKind::ExecutionSuspended { reason: Some(reason) }
+        | EventKind::ExecutionResumed { reason: Some(reason) }
+        | EventKind::ExecutionRewound { reason: Some(reason) } => {
+            object.string("Reason", reason);
+        }
+        EventKind::EntityLockRequested { lock_set, .. } => {
+            let names: Vec<String> = lock_set.iter().map(ToString::to_string).collect();
+            object.string("LockSet", &names.join(","));
+        }
+        EventKind::EntityUnlockSent { entity, .. } => {
+            object.string("EntityId", &entity.to_string());
+        }
+        _ => {}
+    }
+}
+
+fn push_failure(object: &mut ObjectWriter<'_>, failure: &Failure) {
+    object.string("Reason", &failure.error_message);
+    if let Some(stack_trace) = &failure.stack_trace {
+        object.string("Details", stack_trace);
+    }
+}
+
+fn status_name(status: OrchestrationStatus) -> &'static str {
+    match status {
+        OrchestrationStatus::Completed => "Completed",
+        OrchestrationStatus::Failed => "Failed",
+        OrchestrationStatus::Terminated => "Terminated",
+        OrchestrationStatus::ContinuedAsNew => "ContinuedAsNew",
+    }
+}
+
+#[cfg(test)]
+#[path = "history_document_tests.rs"]
+mod tests;

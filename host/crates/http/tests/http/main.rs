@@ -1,0 +1,6 @@
+//! Tests of the HTTP server from outside: real sockets, fake functions, a fake engine.
+
+mod management;
+mod server;
+mod support;
+mod trigger;

@@ -1,0 +1,149 @@
+//! What stands behind the server in these tests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use everstate_engine::ClientError;
+use everstate_engine::client::{InstanceStatus, Observed};
+use everstate_engine::guest::{
+    GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
+};
+use everstate_engine::storage::CommitSeq;
+use everstate_http::{Engine, EngineFuture, ObservedStatus};
+use everstate_types::{
+    ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus,
+    Timestamp,
+};
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+/// The state change that every answer of the fakes depends on.
+const SEQ: CommitSeq = CommitSeq(7);
+
+/// Functions that do what their names say; all others answer with what they were asked.
+#[derive(Debug)]
+pub(crate) struct FakeFunctions {
+    /// What came in.
+    pub(crate) requests: Mutex<Vec<HttpRequest>>,
+    /// `Wait` answers when it gets a permit.
+    pub(crate) go_on: Arc<Semaphore>,
+    /// How often `Wait` began and ended.
+    pub(crate) waits: watch::Sender<(u32, u32)>,
+}
+
+impl Default for FakeFunctions {
+    fn default() -> Self {
+        let (waits, _) = watch::channel((0, 0));
+        Self { requests: Mutex::default(), go_on: Arc::new(Semaphore::new(0)), waits }
+    }
+}
+
+impl FakeFunctions {
+    pub(crate) fn last_request(&self) -> HttpRequest {
+        self.requests.lock().expect("no panic").last().expect("a request").clone()
+    }
+}
+
+impl HttpFunctions for FakeFunctions {
+    fn handle(
+        &self,
+        name: FunctionName,
+        request: HttpRequest,
+    ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>> {
+        self.requests.lock().expect("no panic").push(request.clone());
+        let (go_on, waits) = (Arc::clone(&self.go_on), self.waits.clone());
+        Box::pin(async move {
+            match name.as_str() {
+                "Wait" => {
+                    waits.send_modify(|(begun, _)| *begun += 1);
+                    go_on.acquire().await.expect("never closed").forget();
+                    waits.send_modify(|(_, ended)| *ended += 1);
+                    Ok(answer(&[], "waited"))
+                }
+                "Fail" => {
+                    let failure = Failure::new("Boom", "the secret reason");
+                    Err(HttpFunctionError::Failed { name, failure })
+                }
+                "Overloaded" => Err(HttpFunctionError::Overloaded),
+                "Missing" => Err(HttpFunctionError::NotFound(name)),
+                "BadHeader" => Ok(answer(&[("x-a", "b\r\nx-evil: 1")], "")),
+                _ => Ok(answer(
+                    &[
+                        ("x-function", name.as_str()),
+                        ("connection", "close"),
+                        ("content-length", "1"),
+                    ],
+                    &format!("{} {}", request.method, request.url),
+                )),
+            }
+        })
+    }
+}
+
+fn answer(headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+    let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    HttpAnswer { response: HttpResponse { status: 200, headers, body }, seq: SEQ }
+}
+
+/// Knows the orchestrations that a test gave it.
+#[derive(Debug)]
+pub(crate) struct FakeEngine {
+    pub(crate) statuses: Mutex<HashMap<String, InstanceStatus>>,
+    /// Everything up to this is durable.
+    pub(crate) durable: watch::Sender<CommitSeq>,
+    /// How many answers wait to be durable.
+    pub(crate) waiting: watch::Sender<u32>,
+}
+
+impl Default for FakeEngine {
+    fn default() -> Self {
+        let (durable, _) = watch::channel(SEQ);
+        let (waiting, _) = watch::channel(0);
+        Self { statuses: Mutex::default(), durable, waiting }
+    }
+}
+
+impl Engine for FakeEngine {
+    fn durable(&self, seq: CommitSeq) -> EngineFuture<'_, ()> {
+        Box::pin(async move {
+            self.waiting.send_modify(|count| *count += 1);
+            let mut durable = self.durable.subscribe();
+            durable.wait_for(|durable| *durable >= seq).await.expect("the sender lives");
+        })
+    }
+
+    fn get_status<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+    ) -> EngineFuture<'a, Result<ObservedStatus, ClientError>> {
+        Box::pin(async move {
+            if instance_id.as_str() == "overloaded" {
+                return Err(ClientError::Overloaded);
+            }
+            let statuses = self.statuses.lock().expect("no panic");
+            let value = statuses.get(instance_id.as_str()).cloned().map(Arc::new);
+            Ok(Observed { value, seq: SEQ })
+        })
+    }
+}
+
+/// An orchestration in this status.
+pub(crate) fn status(id: &str, status: RuntimeStatus) -> InstanceStatus {
+    let record = OrchestrationRecord {
+        name: FunctionName::new("Hello").expect("a valid name"),
+        component: None,
+        execution_id: ExecutionId::new(Uuid::nil()),
+        status,
+        input: Payload::from(r#""in""#),
+        output: None,
+        failure: None,
+        custom_status: Some(Payload::from("42")),
+        tags: Vec::new(),
+        created_at: Timestamp::from_millis(0),
+        updated_at: Timestamp::from_millis(1_000),
+    };
+    let instance_id = InstanceId::orchestration(id).expect("a valid id");
+    InstanceStatus { instance_id, record, history: Arc::default() }
+}

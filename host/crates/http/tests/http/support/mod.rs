@@ -1,0 +1,105 @@
+//! A server on a free port, the fakes behind it, and a client that shows every byte.
+
+mod connection;
+mod fakes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everstate_http::{
+    DrainTimeout, HttpConfig, HttpServer, RouteEntry, RouteTable, Services, SharedRoutes,
+};
+use everstate_types::FunctionName;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use connection::{Connection, Response};
+pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
+
+/// Longer than anything here takes; ends a test that would hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) functions: Arc<FakeFunctions>,
+    pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) routes: Arc<SharedRoutes>,
+    shutdown: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), DrainTimeout>>,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(HttpConfig::default()).await
+    }
+
+    pub(crate) async fn start_with(config: HttpConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (functions, engine) = (Arc::<FakeFunctions>::default(), Arc::<FakeEngine>::default());
+        let routes = Arc::new(SharedRoutes::new(table(&[
+            ("Database_HttpStart", &["GET", "PUT"], "Database/{key}"),
+            ("Echo", &[], "echo/{*rest}"),
+            ("Wait", &["GET"], "wait"),
+            ("Fail", &["GET"], "fail"),
+            ("Overloaded", &["GET"], "overloaded"),
+            ("Missing", &["GET"], "missing"),
+            ("BadHeader", &["GET"], "bad-header"),
+        ])));
+        let services = Services {
+            functions: functions.clone(),
+            engine: engine.clone(),
+            routes: Arc::clone(&routes),
+        };
+        let server = HttpServer::new(listener, services, config).expect("a server");
+        let (shutdown, is_shut_down) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async {
+            is_shut_down.await.expect("the test shuts the server down or keeps it");
+        }));
+        Self { address, functions, engine, routes, shutdown, running }
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.address).await
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn get(&self, target: &str) -> Response {
+        self.request("GET", target).await
+    }
+
+    pub(crate) async fn request(&self, method: &str, target: &str) -> Response {
+        let mut connection = self.connect().await;
+        connection.send(&format!("{method} {target} HTTP/1.1\r\nhost: test:80\r\n\r\n")).await;
+        connection.response().await
+    }
+
+    /// Begins the drain.
+    pub(crate) fn shut_down(self) -> JoinHandle<Result<(), DrainTimeout>> {
+        self.shutdown.send(()).expect("the server runs");
+        self.running
+    }
+}
+
+/// A table of routes: function, methods, template.
+pub(crate) fn table(routes: &[(&str, &[&str], &str)]) -> RouteTable {
+    let entries: Vec<RouteEntry> = routes
+        .iter()
+        .map(|(function, methods, route)| RouteEntry {
+            function: FunctionName::new(function).expect("a valid name"),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            route: (*route).to_owned(),
+        })
+        .collect();
+    let (table, conflicts) = RouteTable::build(&entries);
+    assert_eq!(conflicts, []);
+    table
+}
+
+/// Waits for something with patience.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens soon")
+}

@@ -1,0 +1,184 @@
+//! [`Runtime`]: the engine's `GuestExecutor` and `HttpFunctions`, and what all guests share.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use everstate_engine::Client;
+use everstate_engine::guest::{
+    EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor, GuestFuture, HttpAnswer,
+    HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome, OrchestrationWorkItem,
+    StatusResponses,
+};
+use everstate_types::{FunctionKind, FunctionName, InstanceId};
+use tokio::sync::Semaphore;
+
+use crate::catalog::{Catalog, Conflict, HttpFunction};
+use crate::component::{LoadedComponent, deploy};
+use crate::config::RuntimeConfig;
+use crate::engine::GuestEngine;
+use crate::error::LoadError;
+use crate::state::lock;
+use crate::suspended::SuspendedGuests;
+use crate::{entity, http, orchestration};
+
+/// Runs guests. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    host: Arc<Host>,
+}
+
+/// What all guests share.
+pub(crate) struct Host {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) engine: GuestEngine,
+    pub(crate) catalog: Catalog,
+    pub(crate) suspended: Mutex<SuspendedGuests>,
+    /// Instances that wait for their next call, over all components.
+    pub(crate) idle_guests: AtomicUsize,
+    /// Orchestrators and entities that may run.
+    pub(crate) turns: Semaphore,
+    /// HTTP functions that may run.
+    pub(crate) requests: Semaphore,
+    pub(crate) responses: Arc<dyn StatusResponses>,
+    client: OnceLock<Client>,
+}
+
+impl Runtime {
+    /// Prepares the runtime. Components and compiled code are kept in folders of `data_dir`.
+    ///
+    /// # Errors
+    /// If the folders cannot be made, or the machine has no room for the configured guests.
+    pub fn new(
+        config: RuntimeConfig,
+        data_dir: &Path,
+        responses: Arc<dyn StatusResponses>,
+    ) -> Result<Self, LoadError> {
+        let unusable = |error: wasmtime::Error| LoadError::Host(format!("{error:#}"));
+        let engine = GuestEngine::new(&config).map_err(unusable)?;
+        let catalog = Catalog::new(&engine.engine, data_dir)?;
+        let suspended =
+            SuspendedGuests::new(engine.suspended_guests_max, config.suspended_bytes_max);
+        let host = Host {
+            turns: Semaphore::new(config.turns_concurrent_max),
+            requests: Semaphore::new(config.http_concurrent_max),
+            config,
+            engine,
+            catalog,
+            suspended: Mutex::new(suspended),
+            idle_guests: AtomicUsize::new(0),
+            responses,
+            client: OnceLock::new(),
+        };
+        Ok(Self { host: Arc::new(host) })
+    }
+
+    /// Gives HTTP functions the engine that they talk to. Once, before the first request; later
+    /// calls are ignored.
+    pub fn set_client(&self, client: Client) {
+        if self.host.client.set(client).is_err() {
+            tracing::warn!("the runtime has a client already");
+        }
+    }
+
+    /// Loads a component: checks and compiles it (or takes the compiled code of an earlier
+    /// load), keeps its bytes for orchestrations that will be pinned to it, and asks what functions
+    /// it has. Nothing finds them before [`Runtime::publish`].
+    ///
+    /// # Errors
+    /// [`LoadError`], in one line.
+    pub async fn load(
+        &self,
+        file_name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Arc<LoadedComponent>, LoadError> {
+        deploy(&self.host, file_name, bytes).await.map(Arc::new)
+    }
+
+    /// Makes these components the newest: names are looked up in them, and in no others. Of two
+    /// that have a function of the same kind and name, the one given first keeps it; the
+    /// other's is refused and returned.
+    pub fn publish(&self, components: &[Arc<LoadedComponent>]) -> Vec<Conflict> {
+        self.host.catalog.publish(&self.host, components)
+    }
+
+    /// The HTTP functions of what was published.
+    #[must_use]
+    pub fn http_functions(&self) -> Vec<HttpFunction> {
+        self.host.catalog.http_functions()
+    }
+}
+
+impl GuestExecutor for Runtime {
+    fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
+        self.host.catalog.find(kind, name).map(|function| FoundFunction {
+            name: function.name.clone(),
+            component: function.code.hash,
+        })
+    }
+
+    fn run_orchestration(&self, item: OrchestrationWorkItem) -> GuestFuture<OrchestrationOutcome> {
+        Box::pin(orchestration::run(Arc::clone(&self.host), item))
+    }
+
+    fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome> {
+        Box::pin(entity::run(Arc::clone(&self.host), item))
+    }
+
+    fn forget(&self, instance_id: &InstanceId) {
+        // Dropped after the lock is released: that unwinds a guest's stack.
+        let forgotten = lock(&self.host.suspended).remove(instance_id);
+        drop(forgotten);
+    }
+}
+
+impl HttpFunctions for Runtime {
+    fn handle(
+        &self,
+        name: FunctionName,
+        request: HttpRequest,
+    ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>> {
+        Box::pin(http::handle(Arc::clone(&self.host), name, request))
+    }
+}
+
+impl Host {
+    /// The engine's client, once it is there.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.client.get()
+    }
+
+    /// Takes a place among the idle guests, if one is free.
+    pub(crate) fn take_idle_place(&self) -> bool {
+        let places = self.config.idle_guests_max;
+        self.idle_guests
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |idle| {
+                (idle < places).then_some(idle + 1)
+            })
+            .is_ok()
+    }
+
+    /// Gives places among the idle guests back.
+    pub(crate) fn release_idle_places(&self, count: usize) {
+        self.idle_guests.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Runs guest code with the ticker on.
+    pub(crate) async fn ticking<F: Future>(&self, guest: F) -> F::Output {
+        let mut guest = pin!(guest);
+        poll_fn(|context| {
+            self.engine.ticker.mark();
+            guest.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! HTTP functions: request in, response out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use everstate_engine::guest::{HttpAnswer, HttpFunctionError, HttpRequest};
+use everstate_types::{Failure, FunctionKind, FunctionName};
+use tokio::time::timeout;
+
+use crate::bindings::imports::http_types::{Request, Response};
+use crate::client::ClientRun;
+use crate::component::{Code, Live};
+use crate::convert::{failure, response, to_request};
+use crate::error::GuestError;
+use crate::executor::Host;
+use crate::state::Role;
+
+/// Answers a request.
+pub(crate) async fn handle(
+    host: Arc<Host>,
+    name: FunctionName,
+    request: HttpRequest,
+) -> Result<HttpAnswer, HttpFunctionError> {
+    let Some(function) = host.catalog.find(FunctionKind::Http, name.as_str()) else {
+        return Err(HttpFunctionError::NotFound(name));
+    };
+    let Ok(_permit) = host.requests.try_acquire() else {
+        return Err(HttpFunctionError::Overloaded);
+    };
+    let mut request = request;
+    let run = ClientRun::new(function.name.clone(), std::mem::take(&mut request.base_url));
+    let failed = |failure: Failure| {
+        tracing::warn!(function = %name, error_type = failure.error_type, "{}", failure.error_message);
+        HttpFunctionError::Failed { name: name.clone(), failure }
+    };
+    match invoke(&host, &function.code, run, &function.name, &to_request(request)).await {
+        Ok((Ok(response_of_guest), run)) => {
+            Ok(HttpAnswer { response: response(response_of_guest), seq: run.seq() })
+        }
+        Ok((Err(reported), _)) => Err(failed(reported)),
+        Err(error) => Err(failed(error.into_failure())),
+    }
+}
+
+async fn invoke(
+    host: &Arc<Host>,
+    code: &Code,
+    run: ClientRun,
+    name: &FunctionName,
+    request: &Request,
+) -> Result<(Result<Response, Failure>, ClientRun), GuestError> {
+    let mut live = code.live_http(host).await?;
+    live.begin(Role::Http(run), host.config.http_cpu_ms_max);
+    let wall_ms_max = host.config.http_wall_ms_max;
+    let Live { store, guest } = &mut live;
+    let call = host.ticking(guest.call_handle(&mut *store, name.as_str(), request));
+    let result = match timeout(Duration::from_millis(wall_ms_max), call).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => Err(GuestError::of_call(&error, store.data_mut())),
+        Err(_) => Err(GuestError::WallTime(wall_ms_max)),
+    };
+    let role = live.end();
+    let result = result?;
+    code.keep_http(host, live);
+    let Role::Http(run) = role else { unreachable!("the role that was set above") };
+    if let Ok(response) = &result {
+        check(response, host.config.payload_bytes_max)?;
+    }
+    Ok((result.map_err(failure), run))
+}
+
+fn check(response: &Response, bytes_max: usize) -> Result<(), GuestError> {
+    if !(200..600).contains(&response.status) {
+        return Err(GuestError::ResponseStatus(response.status));
+    }
+    let bytes = response.body.len();
+    if bytes > bytes_max {
+        return Err(GuestError::PayloadTooLarge { what: "the response", bytes, limit: bytes_max });
+    }
+    Ok(())
+}

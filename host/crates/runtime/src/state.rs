@@ -1,0 +1,154 @@
+//! [`GuestState`]: the `T` of every `wasmtime::Store`. What the guest of the store is doing right
+//! now, its limits, and the WASI that it sees.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use everstate_types::InstanceId;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::client::ClientRun;
+use crate::determinism::{Seed, deterministic_wasi, ordinary_wasi};
+use crate::entity::EntityRun;
+use crate::error::Refusal;
+use crate::executor::Host;
+use crate::limits::Limits;
+use crate::orchestration::Script;
+use crate::output::{GuestOutput, Source};
+
+/// Most WASI resources (streams, pollables) of one guest. The default of wasmtime is a million.
+const RESOURCES_MAX: usize = 1_000;
+
+/// All that the host knows of one guest.
+pub(crate) struct GuestState {
+    /// What it is doing.
+    pub(crate) role: Role,
+    /// What it may use.
+    pub(crate) limits: Limits,
+    /// What the host functions need.
+    pub(crate) host: Arc<Host>,
+    /// Made when the guest first asks for it: most calls never do.
+    wasi: Option<Box<WasiCtx>>,
+    table: ResourceTable,
+    output: Option<GuestOutput>,
+}
+
+/// What a guest is doing. It decides which host functions work.
+pub(crate) enum Role {
+    /// It describes its functions.
+    Describe,
+    /// It waits for the next operation or request, or is being made for one.
+    Idle,
+    /// It runs an orchestrator.
+    Orchestrator(Arc<Mutex<Script>>),
+    /// It does an operation of an entity.
+    Entity(EntityRun),
+    /// It answers an HTTP request.
+    Http(ClientRun),
+}
+
+impl GuestState {
+    pub(crate) fn new(host: Arc<Host>, role: Role) -> Self {
+        let limits = Limits::new(host.config.memory_bytes_max);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        Self { role, limits, host, wasi: None, table, output: None }
+    }
+
+    /// The script of the orchestration, or the trap for everybody else.
+    pub(crate) fn script(&mut self) -> wasmtime::Result<MutexGuard<'_, Script>> {
+        match &self.role {
+            Role::Orchestrator(script) => Ok(lock(script)),
+            _ => Err(misplaced("orchestration", "an orchestrator")),
+        }
+    }
+
+    /// The operation under way, or the trap for everybody else.
+    pub(crate) fn entity(&mut self) -> wasmtime::Result<&mut EntityRun> {
+        match &mut self.role {
+            Role::Entity(run) => Ok(run),
+            _ => Err(misplaced("entity-context", "an entity's operation")),
+        }
+    }
+
+    /// Whether everything that the guest sees has to be the same on every run.
+    pub(crate) fn is_deterministic(&self) -> bool {
+        matches!(self.role, Role::Orchestrator(_) | Role::Describe)
+    }
+
+    /// Writes a line of the guest to the log.
+    pub(crate) fn log(&self, level: tracing::Level, line: &str) {
+        let (function, instance) = match &self.role {
+            Role::Orchestrator(script) => {
+                let script = lock(script);
+                if script.is_replaying() {
+                    return;
+                }
+                (script.item.name.to_string(), script.item.instance_id.to_string())
+            }
+            Role::Entity(run) => {
+                (run.entity.name().to_owned(), InstanceId::to_string(&run.entity.instance_id()))
+            }
+            Role::Http(run) => (run.function.to_string(), String::new()),
+            Role::Describe | Role::Idle => Default::default(),
+        };
+        log_line(level, &function, &instance, line);
+    }
+
+    /// Sends what the guest has written to its standard streams to the log.
+    pub(crate) fn flush_output(&mut self) {
+        if let Some(output) = &self.output {
+            output.flush(|source, line| {
+                let level = match source {
+                    Source::Out => tracing::Level::INFO,
+                    Source::Err => tracing::Level::WARN,
+                };
+                self.log(level, line);
+            });
+        }
+    }
+
+    /// What the guest wrote last to its standard error.
+    pub(crate) fn last_words(&self) -> String {
+        self.output.as_ref().map(GuestOutput::last_words).unwrap_or_default()
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        if self.wasi.is_none() {
+            let output = self.output.insert(GuestOutput::default());
+            let wasi = match &self.role {
+                Role::Orchestrator(script) => {
+                    let item = &lock(script).item;
+                    deterministic_wasi(&Seed::of(&item.instance_id, item.execution_id), output)
+                }
+                Role::Describe => deterministic_wasi(&Seed::default(), output),
+                Role::Idle | Role::Entity(_) | Role::Http(_) => ordinary_wasi(output),
+            };
+            self.wasi = Some(Box::new(wasi));
+        }
+        let ctx = self.wasi.as_deref_mut().expect("made above");
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+/// Locks what one guest and its executor share. They never hold it at the same time for long.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn misplaced(interface: &str, place: &str) -> wasmtime::Error {
+    Refusal(format!("`{interface}` can be used inside {place} only")).into()
+}
+
+/// A log line of a guest; the level has to be known to `tracing` when it is compiled.
+fn log_line(level: tracing::Level, function: &str, instance: &str, line: &str) {
+    match level {
+        tracing::Level::ERROR => tracing::error!(target: "guest", function, instance, "{line}"),
+        tracing::Level::WARN => tracing::warn!(target: "guest", function, instance, "{line}"),
+        tracing::Level::INFO => tracing::info!(target: "guest", function, instance, "{line}"),
+        tracing::Level::DEBUG => tracing::debug!(target: "guest", function, instance, "{line}"),
+        tracing::Level::TRACE => tracing::trace!(target: "guest", function, instance, "{line}"),
+    }
+}

@@ -1,0 +1,119 @@
+//! What opening a folder refuses, and that it says why.
+
+use std::fs;
+use std::process::Command;
+
+use super::{commit, entity_batch, entity_record, open};
+use crate::key::{Family, MetaKey};
+use crate::{Error, RocksStorage, StorageConfig, format};
+
+/// Names the folder that [`try_to_open_in_another_process`] opens.
+const FOLDER_VARIABLE: &str = "EVERSTATE_STORAGE_TEST_FOLDER";
+
+#[test]
+fn folder_that_does_not_exist_is_created_with_its_parents() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a/b");
+    drop(open(&folder));
+    assert!(folder.join("CURRENT").exists());
+}
+
+#[test]
+fn second_open_in_the_same_process_says_that_the_folder_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!("the data folder {} is in use by another process", folder.path().display())
+    );
+    drop(first);
+    drop(open(folder.path()));
+}
+
+#[test]
+fn second_open_in_another_process_says_that_the_folder_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(folder.path());
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["tests::opening::try_to_open_in_another_process", "--exact", "--ignored"])
+        .arg("--nocapture")
+        .env(FOLDER_VARIABLE, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("is in use by another process"), "{text}");
+}
+
+#[test]
+#[ignore = "only for the test above, which runs it in a process of its own"]
+fn try_to_open_in_another_process() {
+    let folder = std::env::var_os(FOLDER_VARIABLE).expect("the folder is given");
+    match RocksStorage::open(folder, &StorageConfig::default()) {
+        Ok(_) => println!("opened"),
+        Err(error) => println!("{error}"),
+    }
+}
+
+#[test]
+fn folder_that_is_a_file_is_refused_by_name() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("data");
+    fs::write(&path, "not a folder").unwrap();
+    let error = RocksStorage::open(&path, &StorageConfig::default()).unwrap_err();
+    assert!(matches!(error, Error::Create { .. }), "{error}");
+    assert!(error.to_string().contains("/data cannot be created: "), "{error}");
+}
+
+#[test]
+fn newer_format_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let storage = open(folder.path());
+        format::write(storage.db(), 7).unwrap();
+    }
+    let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Format { found: 7, supported: 1, .. }), "{text}");
+    assert!(text.contains("has storage format 7") && text.contains("storage format 1"), "{text}");
+}
+
+#[test]
+fn newer_format_with_another_column_family_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    format::write(open(folder.path()).db(), 2).unwrap();
+    {
+        let options = rocksdb::Options::default();
+        let families = Family::ALL.map(Family::name);
+        let mut db = rocksdb::DB::open_cf(&options, folder.path(), families).unwrap();
+        db.create_cf("timers", &options).unwrap();
+    }
+    let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+    assert!(matches!(error, Error::Format { found: 2, supported: 1, .. }), "{error}");
+}
+
+#[test]
+fn data_without_a_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let storage = open(folder.path());
+        commit(&storage, entity_batch(Some(entity_record("1"))));
+        storage.db().delete_cf(storage.families().meta, MetaKey::Format.as_str()).unwrap();
+        storage.db().flush_wal(true).unwrap();
+    }
+    let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the stored `format` is damaged: it is missing");
+}
+
+#[test]
+fn first_open_that_was_interrupted_before_the_version_was_written_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let storage = open(folder.path());
+        storage.db().delete_cf(storage.families().meta, MetaKey::Format.as_str()).unwrap();
+        storage.db().flush_wal(true).unwrap();
+    }
+    drop(open(folder.path()));
+    drop(open(folder.path()));
+}

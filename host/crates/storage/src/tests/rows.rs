@@ -1,0 +1,184 @@
+//! Rows come back as they were written, in each of the ways in which they are stored.
+
+use everstate_engine::storage::{Cached, OrchestrationRow, Storage, StoredInstance};
+use everstate_types::{Failure, Payload, RuntimeStatus};
+
+use super::{
+    both_turns, commit, entity_batch, entity_id, entity_record, execution, first_turn, last_turn,
+    load, open, orchestration_batch, orchestration_id, record, row,
+};
+use crate::RocksStorage;
+use crate::key::Family;
+
+fn rows_in(storage: &RocksStorage, family: Family) -> usize {
+    let handle = storage.db().cf_handle(family.name()).unwrap();
+    storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start).map(Result::unwrap).count()
+}
+
+#[test]
+fn instance_never_written_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    assert_eq!(storage.load(&orchestration_id()).unwrap(), None);
+    assert_eq!(storage.load(&entity_id()).unwrap(), None);
+}
+
+#[test]
+fn entity_written_overwritten_and_deleted_is_as_last_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    for state in ["1", "\"two\""] {
+        commit(&storage, entity_batch(Some(entity_record(state))));
+        assert_eq!(load(&storage, &entity_id()), StoredInstance::Entity(entity_record(state)));
+    }
+    commit(&storage, entity_batch(None));
+    assert_eq!(storage.load(&entity_id()).unwrap(), None);
+    assert_eq!(rows_in(&storage, Family::Instances), 0);
+}
+
+#[test]
+fn orchestration_finished_at_once_is_one_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    commit(&storage, orchestration_batch(1, row(RuntimeStatus::Completed, 0, both_turns())));
+    assert_eq!(
+        load(&storage, &orchestration_id()),
+        StoredInstance::Orchestration {
+            record: record(RuntimeStatus::Completed),
+            history: both_turns()
+        }
+    );
+    assert_eq!(rows_in(&storage, Family::History), 0);
+}
+
+#[test]
+fn orchestration_whose_record_and_history_differ_keeps_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let mut row = row(RuntimeStatus::Failed, 0, both_turns());
+    row.record.input = Payload::from("\"other\"");
+    row.record.output = None;
+    row.record.failure = Some(Failure::new("OutOfOrder", "it did not follow its history"));
+    row.record.custom_status = Some(Payload::from("{}"));
+    commit(&storage, orchestration_batch(1, row.clone()));
+    assert_eq!(
+        load(&storage, &orchestration_id()),
+        StoredInstance::Orchestration { record: row.record, history: both_turns() }
+    );
+}
+
+#[test]
+fn orchestration_terminated_before_its_first_turn_is_one_value_without_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let row = row(RuntimeStatus::Terminated, 0, Vec::new());
+    commit(&storage, orchestration_batch(1, row.clone()));
+    assert_eq!(
+        load(&storage, &orchestration_id()),
+        StoredInstance::Orchestration { record: row.record, history: Vec::new() }
+    );
+}
+
+#[test]
+fn orchestration_from_pending_to_completed_has_its_history_in_chunks() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let steps = [
+        (row(RuntimeStatus::Pending, 0, Vec::new()), Vec::new(), 0),
+        (row(RuntimeStatus::Running, 0, first_turn()), first_turn(), 1),
+        (row(RuntimeStatus::Completed, 4, last_turn()), both_turns(), 2),
+    ];
+    for (row, history, chunks) in steps {
+        let record = row.record.clone();
+        commit(&storage, orchestration_batch(1, row));
+        assert_eq!(
+            load(&storage, &orchestration_id()),
+            StoredInstance::Orchestration { record, history }
+        );
+        assert_eq!(rows_in(&storage, Family::History), chunks);
+    }
+}
+
+#[test]
+fn new_execution_replaces_the_chunks_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
+    let mut next = record(RuntimeStatus::Running);
+    next.execution_id = execution(2);
+    let row = OrchestrationRow {
+        record: next.clone(),
+        history_stored: 0,
+        events: first_turn(),
+        replaces_history: true,
+    };
+    commit(&storage, orchestration_batch(2, row));
+    assert_eq!(
+        load(&storage, &orchestration_id()),
+        StoredInstance::Orchestration { record: next, history: first_turn() }
+    );
+    assert_eq!(rows_in(&storage, Family::History), 1, "only the new chunk is left");
+}
+
+#[test]
+fn replaced_history_leaves_the_histories_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let ids = ["a", "b", "ab"].map(|id| everstate_types::InstanceId::orchestration(id).unwrap());
+    for id in &ids {
+        let mut batch = orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn()));
+        batch.orchestrations[0].0 = id.clone();
+        commit(&storage, batch);
+    }
+    let mut batch = orchestration_batch(2, row(RuntimeStatus::Completed, 0, both_turns()));
+    batch.orchestrations[0].0 = ids[0].clone();
+    batch.orchestrations[0].1.replaces_history = true;
+    commit(&storage, batch);
+    for id in &ids[1..] {
+        let expected = StoredInstance::Orchestration {
+            record: record(RuntimeStatus::Running),
+            history: first_turn(),
+        };
+        assert_eq!(load(&storage, id), expected);
+    }
+    assert_eq!(rows_in(&storage, Family::History), 2);
+}
+
+#[test]
+fn large_state_comes_back_from_a_blob_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let state = format!("\"{}\"", "x".repeat(200_000));
+    commit(&storage, entity_batch(Some(entity_record(&state))));
+    storage.db().flush_cf(storage.families().instances).unwrap();
+    let blobs = std::fs::read_dir(folder.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "blob"))
+        .count();
+    assert_eq!(blobs, 1);
+    assert_eq!(load(&storage, &entity_id()), StoredInstance::Entity(entity_record(&state)));
+}
+
+#[test]
+fn cached_load_answers_from_memory_and_never_reads_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = StoredInstance::Orchestration {
+        record: record(RuntimeStatus::Running),
+        history: first_turn(),
+    };
+    let id = orchestration_id();
+    {
+        let storage = open(folder.path());
+        commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
+        let found = Cached::Found(Some(expected.clone()));
+        assert_eq!(storage.load_cached(&id).unwrap(), found, "from the write buffer");
+        assert_eq!(storage.load_cached(&entity_id()).unwrap(), Cached::Found(None));
+        let families = storage.families();
+        storage.db().flush_cf(families.instances).unwrap();
+        storage.db().flush_cf(families.history).unwrap();
+    }
+    let storage = open(folder.path());
+    assert_eq!(storage.load_cached(&id).unwrap(), Cached::WouldBlock, "nothing is read yet");
+    assert_eq!(load(&storage, &id), expected);
+    assert_eq!(storage.load_cached(&id).unwrap(), Cached::Found(Some(expected)));
+}

@@ -1,0 +1,224 @@
+//! [`HostConfig`]: what an operator may set, and where.
+//!
+//! Flags win over the environment, the environment over the file, the file over the defaults. A key that
+//! nobody knows is an error that names it, wherever it stands.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use everstate_engine::EngineConfig;
+use everstate_http::HttpConfig;
+use everstate_runtime::RuntimeConfig;
+use everstate_storage::StorageConfig;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+/// Environment variables with this prefix are settings: `EVERSTATE_LISTEN`, and
+/// `EVERSTATE_ENGINE__LANES` for `lanes` in the section `[engine]`.
+const ENVIRONMENT_PREFIX: &str = "EVERSTATE_";
+
+/// Names the configuration file; no key of the file itself.
+const CONFIG_VARIABLE: &str = "EVERSTATE_CONFIG";
+
+/// The file that is read where none is named, if it is there.
+const DEFAULT_FILE: &str = "everstate.toml";
+
+/// All settings of a host. A path is relative to the working folder of the process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostConfig {
+    /// The folder with the components. Default: `functions`.
+    pub functions: PathBuf,
+    /// The folder with the data; made if it is missing. Default: `data`.
+    pub data: PathBuf,
+    /// Where to listen: address and port; port 0 picks one. Default: `127.0.0.1:7071`.
+    pub listen: String,
+    /// What is logged, in the syntax of `tracing`: `info`, `warn,everstate_engine=debug`. Default: `info`.
+    pub log: String,
+    /// The section `[engine]`.
+    pub engine: EngineConfig,
+    /// The section `[runtime]`.
+    pub runtime: RuntimeConfig,
+    /// The section `[http]`.
+    pub http: HttpConfig,
+    /// The section `[storage]`.
+    pub storage: StorageConfig,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self {
+            functions: PathBuf::from("functions"),
+            data: PathBuf::from("data"),
+            listen: "127.0.0.1:7071".to_owned(),
+            log: "info".to_owned(),
+            engine: EngineConfig::default(),
+            runtime: RuntimeConfig::default(),
+            http: HttpConfig::default(),
+            storage: StorageConfig::default(),
+        }
+    }
+}
+
+/// What the flags say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub(crate) functions: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) listen: Option<String>,
+}
+
+impl HostConfig {
+    /// Reads the file, the environment and the flags.
+    pub(crate) fn load(
+        file: Option<PathBuf>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        overrides: Overrides,
+    ) -> anyhow::Result<Self> {
+        let mut variables = Vec::new();
+        let mut file = file;
+        for (name, value) in environment {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(ENVIRONMENT_PREFIX))
+            else {
+                continue;
+            };
+            if name == CONFIG_VARIABLE {
+                file = file.or(Some(PathBuf::from(value)));
+                continue;
+            }
+            let value = value
+                .into_string()
+                .map_err(|_| anyhow!("the environment variable {name} is not UTF-8 text"))?;
+            variables.push((name.to_owned(), value));
+        }
+        let mut settings = read_file(file.as_deref())?;
+        for (name, value) in variables {
+            let table = table_of(&name, &value);
+            check(&table).with_context(|| format!("the environment variable {name}"))?;
+            merge(&mut settings, table);
+        }
+        let mut config: Self = settings.try_into()?;
+        config.functions = overrides.functions.unwrap_or(config.functions);
+        config.data = overrides.data.unwrap_or(config.data);
+        config.listen = overrides.listen.unwrap_or(config.listen);
+        Ok(config)
+    }
+}
+
+/// The settings of the file; none where none is named and the default one is not there.
+fn read_file(file: Option<&Path>) -> anyhow::Result<Table> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Table::new());
+        }
+        Err(error) => bail!("cannot read the configuration {}: {error}", path.display()),
+    };
+    let name = || format!("the configuration {}", path.display());
+    let table: Table =
+        text.parse().map_err(|error| one_line(&error)).with_context(name)?;
+    check(&table).with_context(name)?;
+    Ok(table)
+}
+
+/// A table with one setting, from `EVERSTATE_SECTION__KEY=value`.
+fn table_of(name: &str, value: &str) -> Table {
+    let path = name[ENVIRONMENT_PREFIX.len()..].to_lowercase();
+    // A number or a truth value if it reads as one, else text.
+    let value = format!("value = {value}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .filter(|value| value.is_integer() || value.is_bool())
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = path.split("__").collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut table = Table::from_iter([(last.to_owned(), value)]);
+    for key in keys.into_iter().rev() {
+        table = Table::from_iter([(key.to_owned(), Value::Table(table))]);
+    }
+    table
+}
+
+/// Whether a table by itself is a configuration.
+fn check(table: &Table) -> anyhow::Result<()> {
+    let read: Result<HostConfig, _> = table.clone().try_into();
+    read.map(drop).map_err(|error| one_line(&error))
+}
+
+/// What a TOML error says, without the picture of the place.
+fn one_line(error: &toml::de::Error) -> anyhow::Error {
+    anyhow!("{}", error.message().replace('\n', " "))
+}
+
+/// Puts all settings of `over` into `under`.
+fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(table)) => merge(inner, table),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use super::{HostConfig, Overrides};
+
+    fn load(
+        file: &str,
+        environment: &[(&str, &str)],
+        overrides: Overrides,
+    ) -> anyhow::Result<HostConfig> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("everstate.toml");
+        std::fs::write(&path, file)?;
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        HostConfig::load(Some(path), environment, overrides)
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_file() {
+        let file = "listen = '1.1.1.1:1'\ndata = 'file'\nfunctions = 'file'\n[engine]\nlanes = 3";
+        let environment = [
+            ("EVERSTATE_LISTEN", "2.2.2.2:2"),
+            ("EVERSTATE_DATA", "environment"),
+            ("EVERSTATE_ENGINE__COMMIT_DELAY_MS", "9"),
+        ];
+        let overrides = Overrides { listen: Some("3.3.3.3:3".to_owned()), ..Overrides::default() };
+        let config = load(file, &environment, overrides).expect("a good configuration");
+        assert_eq!(config.listen, "3.3.3.3:3");
+        assert_eq!(config.data, PathBuf::from("environment"));
+        assert_eq!(config.functions, PathBuf::from("file"));
+        assert_eq!((config.engine.lanes, config.engine.commit_delay_ms), (3, 9));
+    }
+
+    #[test]
+    fn unknown_key_is_named_with_its_place() {
+        for (file, environment, names) in [
+            ("colour = 1", vec![], ["colour", "everstate.toml"]),
+            ("[engine]\ncolour = 1", vec![], ["colour", "everstate.toml"]),
+            ("", vec![("EVERSTATE_COLOUR", "1")], ["colour", "EVERSTATE_COLOUR"]),
+            ("", vec![("EVERSTATE_ENGINE__COLOUR", "1")], ["colour", "EVERSTATE_ENGINE__COLOUR"]),
+        ] {
+            let error = load(file, &environment, Overrides::default()).expect_err("unknown");
+            let text = format!("{error:#}");
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+            assert!(!text.contains('\n'), "one line: {text}");
+        }
+    }
+
+    #[test]
+    fn number_like_path_stays_text() {
+        let config = load("", &[("EVERSTATE_DATA", "d1")], Overrides::default()).expect("good");
+        assert_eq!(config.data, PathBuf::from("d1"));
+    }
+}

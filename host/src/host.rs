@@ -1,0 +1,113 @@
+//! The host: puts the parts together, in the order in which they need each other.
+//!
+//! A socket first, so that a taken port ends the start before anything is touched; then the data, whose
+//! lock keeps a second process out; then the functions, because what goes on after a crash needs
+//! their code; then the engine, and at last the server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use everstate_engine::TaskHub;
+use everstate_engine::clock::SystemClock;
+use everstate_engine::storage::StorageError;
+use everstate_http::{HttpServer, ManagementResponses, Services, SharedRoutes};
+use everstate_runtime::Runtime;
+use everstate_storage::RocksStorage;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use crate::config::HostConfig;
+use crate::functions::FunctionsFolder;
+use crate::shutdown::shutdown_signal;
+use crate::{listing, telemetry};
+
+/// How long tasks that still run may take to stop at the very end. What they do is not
+/// acknowledged and goes on after the next start.
+const TASKS_STOP: Duration = Duration::from_millis(500);
+
+/// Runs a host until a shutdown signal comes.
+pub(crate) fn run(config: HostConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime cannot start")?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(TASKS_STOP);
+    result
+}
+
+async fn serve(config: HostConfig) -> anyhow::Result<()> {
+    let shutdown = shutdown_signal()?;
+    let listener = bind(&config.listen).await?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
+    let runtime = Runtime::new(config.runtime, &config.data, Arc::new(ManagementResponses))?;
+    let routes = Arc::new(SharedRoutes::default());
+    let mut functions =
+        FunctionsFolder::new(config.functions, runtime.clone(), Arc::clone(&routes));
+    functions.load_all().await?;
+    let hub = TaskHub::start(
+        &config.engine,
+        storage,
+        Arc::new(runtime.clone()),
+        Arc::new(SystemClock),
+        Box::new(end_process),
+    )
+    .context("the data cannot be read")?;
+    let hub = Arc::new(hub);
+    let client = hub.client();
+    runtime.set_client(client.clone());
+    let services = Services { functions: Arc::new(runtime), engine: Arc::new(client), routes };
+    let server = HttpServer::new(listener, services, config.http)?;
+    announce(address, &functions);
+    let following = tokio::spawn(functions.follow(move |functions| print_functions(address, functions)));
+    let stopping = Arc::clone(&hub);
+    let drained = server
+        .serve(async move {
+            let name = shutdown.await;
+            info!("{name}: finishing what is under way");
+            stopping.refuse_new_work();
+        })
+        .await;
+    following.abort();
+    if let Err(cut) = drained {
+        tracing::warn!("{cut}");
+    }
+    tokio::task::spawn_blocking(move || hub.stop()).await.context("the last commit failed")?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(
+            "{listen} is unavailable: another process listens there; close it, or choose another \
+             address with --listen"
+        ),
+        _ => anyhow!("cannot listen on `{listen}`: {error}"),
+    })
+}
+
+/// Tells the user where to `curl`.
+fn announce(address: SocketAddr, functions: &FunctionsFolder) {
+    telemetry::print(&format!(
+        "Everstate {}\nNow listening on: http://{address}\nPress Ctrl+C to shut down.\n\n",
+        env!("CARGO_PKG_VERSION")
+    ));
+    print_functions(address, functions);
+}
+
+fn print_functions(address: SocketAddr, functions: &FunctionsFolder) {
+    telemetry::print(&listing::functions(address, functions.http(), functions.others()));
+}
+
+/// The disk does not take what is promised to be on it. Nothing that was acknowledged is lost, and
+/// nothing more may be: the next start goes on from what is there.
+fn end_process(error: &StorageError) {
+    telemetry::report_fatal(&format!(
+        "the data cannot be written, the host ends to lose nothing: {error}"
+    ));
+    std::process::exit(1);
+}
