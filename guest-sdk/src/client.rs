@@ -73,7 +73,11 @@ impl DurableClient {
     /// # Errors
     /// An input without a JSON form; as a [`HostError`]: `NotFound` if there is no such
     /// orchestrator, `LimitExceeded` if the host is overloaded.
-    pub fn start_new<T: Serialize + ?Sized>(&self, name: &str, input: &T) -> Result<String, ClientError> {
+    pub fn start_new<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        input: &T,
+    ) -> Result<String, ClientError> {
         self.start_new_with_options(name, input, &StartOptions::default())
     }
 
@@ -126,7 +130,10 @@ impl DurableClient {
     ///
     /// # Errors
     /// What the host refuses.
-    pub fn create_check_status_response(&self, instance_id: &str) -> Result<HttpResponse, HostError> {
+    pub fn create_check_status_response(
+        &self,
+        instance_id: &str,
+    ) -> Result<HttpResponse, HostError> {
         Ok(HttpResponse::from_wit(host::check_status(instance_id, false)?))
     }
 
@@ -171,7 +178,10 @@ impl DurableClient {
     /// # Errors
     /// What the host refuses.
     pub fn get_status(&self, instance_id: &str) -> Result<Option<InstanceStatus>, HostError> {
-        self.get_status_with_options(instance_id, StatusOptions { show_input: true, ..Default::default() })
+        self.get_status_with_options(
+            instance_id,
+            StatusOptions { show_input: true, ..Default::default() },
+        )
     }
 
     /// As much as the options ask for.
@@ -240,7 +250,11 @@ impl DurableClient {
     ///
     /// # Errors
     /// What the host refuses.
-    pub fn restart(&self, instance_id: &str, with_new_instance_id: bool) -> Result<String, HostError> {
+    pub fn restart(
+        &self,
+        instance_id: &str,
+        with_new_instance_id: bool,
+    ) -> Result<String, HostError> {
         Ok(host::restart(instance_id, with_new_instance_id)?)
     }
 
@@ -324,6 +338,8 @@ impl DurableClient {
     }
 }
 
-fn refused<T>(result: Result<T, crate::bindings::imports::types::HostError>) -> Result<T, ClientError> {
+fn refused<T>(
+    result: Result<T, crate::bindings::imports::types::HostError>,
+) -> Result<T, ClientError> {
     result.map_err(|error| ClientError::Refused(error.into()))
 }

@@ -67,9 +67,7 @@ impl http::Guest for Component {
             Run::Orchestrator(_) | Run::Entity(_) | Run::Activity(_) => None,
         });
         handle
-            .and_then(|handle| {
-                handle(HttpRequest::new(request)).or_else(HttpError::into_response)
-            })
+            .and_then(|handle| handle(HttpRequest::new(request)).or_else(HttpError::into_response))
             .map(HttpResponse::into_wit)
             .map_err(failure_to_wit)
     }

@@ -9,12 +9,26 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use crate::bindings::imports::types as wit;
 
-/// How a function failed.
+/// How a function failed. Its parts are the fields of [`FailureDetails`].
+///
+/// ```
+/// use everstate_sdk::Failure;
+///
+/// let failure = Failure::new("InsufficientFunds", "the account holds less").non_retriable();
+/// assert_eq!(failure.error_type, "InsufficientFunds");
+/// let other: Failure = "x".parse::<u32>().unwrap_err().into();
+/// assert_eq!(other.error_type, "ParseIntError");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<FailureDetails>);
+
+/// What is known of a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureDetails {
     /// A short machine-readable class, for instance `InsufficientFunds`.
     pub error_type: String,
     /// What went wrong, for people.
@@ -43,14 +57,14 @@ pub struct InnerFailure {
 impl Failure {
     /// A failure without causes and further facts.
     pub fn new(error_type: impl Into<String>, error_message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(FailureDetails {
             error_type: error_type.into(),
             error_message: error_message.into(),
             stack_trace: None,
             inner_failures: Vec::new(),
             is_non_retriable: false,
             properties: Vec::new(),
-        }
+        }))
     }
 
     /// The same failure, marked as one that trying again cannot help.
@@ -64,6 +78,20 @@ impl Failure {
     #[must_use]
     pub fn unknown_operation(operation: &str) -> Self {
         Self::new("UnknownOperation", format!("no operation named `{operation}`")).non_retriable()
+    }
+}
+
+impl Deref for Failure {
+    type Target = FailureDetails;
+
+    fn deref(&self) -> &FailureDetails {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut FailureDetails {
+        &mut self.0
     }
 }
 
@@ -204,18 +232,19 @@ pub(crate) fn failure_from_wit(failure: wit::Failure) -> Failure {
         error_message: inner.error_message,
         stack_trace: inner.stack_trace,
     });
-    Failure {
+    Failure(Box::new(FailureDetails {
         error_type: failure.error_type,
         error_message: failure.error_message,
         stack_trace: failure.stack_trace,
         inner_failures: inner_failures.collect(),
         is_non_retriable: failure.is_non_retriable,
         properties: failure.properties,
-    }
+    }))
 }
 
 /// The other way round.
 pub(crate) fn failure_to_wit(failure: Failure) -> wit::Failure {
+    let failure = *failure.0;
     let inner_failures = failure.inner_failures.into_iter().map(|inner| wit::InnerFailure {
         error_type: inner.error_type,
         error_message: inner.error_message,

@@ -99,7 +99,8 @@ impl Executor {
         }
         let (handle, outcome) = self.host.wait_any(&handles);
         let mut waits = self.waits.borrow_mut();
-        let waker = waits.wakers.remove(&handle).expect("the host answers with a handle it was given");
+        let waker =
+            waits.wakers.remove(&handle).expect("the host answers with a handle it was given");
         waits.completions.insert(handle, outcome);
         drop(waits);
         waker.wake();

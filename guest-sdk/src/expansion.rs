@@ -68,6 +68,14 @@ pub fn activity_result<T: Serialize>(result: Result<T, Failure>) -> Result<Strin
     to_json(&result?)
 }
 
+/// Turns the error that an author chose into the one that the host is told.
+///
+/// # Errors
+/// The same error, converted.
+pub fn convert_error<T, E: Into<F>, F>(result: Result<T, E>) -> Result<T, F> {
+    result.map_err(Into::into)
+}
+
 /// The client that an HTTP function gets.
 #[must_use]
 pub fn client() -> DurableClient {

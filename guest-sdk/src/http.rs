@@ -53,7 +53,9 @@ impl HttpRequest {
     /// A 400 that names the parameter if it is missing or no `T`.
     pub fn parse_route_value<T: FromStr>(&self, name: &str) -> Result<T, HttpError> {
         self.route_value(name).and_then(|text| text.parse().ok()).ok_or_else(|| {
-            HttpError::bad_request(format!("the part `{name}` of the address is missing or malformed"))
+            HttpError::bad_request(format!(
+                "the part `{name}` of the address is missing or malformed"
+            ))
         })
     }
 

@@ -94,7 +94,10 @@ impl fmt::Display for IdError {
         match self {
             Self::Name(name) => write!(f, "`{name}` is no entity name"),
             Self::KeyLength(chars) => {
-                write!(f, "an entity key has at most {KEY_CHARS_MAX} characters, this one has {chars}")
+                write!(
+                    f,
+                    "an entity key has at most {KEY_CHARS_MAX} characters, this one has {chars}"
+                )
             }
             Self::KeyCharacter => f.write_str("an entity key must not contain control characters"),
         }

@@ -22,11 +22,13 @@ pub use client::{
     InstanceQuery, InstanceStatus, RuntimeStatus, StartOptions, StatusOptions,
 };
 pub use entity::EntityContext;
-pub use error::{ClientError, Failure, HostError, InnerFailure};
+pub use error::{ClientError, Failure, FailureDetails, HostError, InnerFailure};
 pub use everstate_sdk_macros::{activity, entity, http_trigger, orchestrator};
 pub use executor::DurableFuture;
 pub use http::{HttpError, HttpRequest, HttpResponse};
 pub use id::{EntityId, IdError};
 pub use log::LogLevel;
-pub use orchestration::{ChildOptions, EntityLock, HttpCall, HttpCallResponse, OrchestrationContext};
+pub use orchestration::{
+    ChildOptions, EntityLock, HttpCall, HttpCallResponse, OrchestrationContext,
+};
 pub use time::Timestamp;

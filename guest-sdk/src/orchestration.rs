@@ -174,8 +174,9 @@ impl OrchestrationContext {
         operation: &str,
         input: &(impl Serialize + ?Sized),
     ) -> DurableFuture<R> {
-        let handle = to_optional_json(input)
-            .and_then(|input| begun(host::call_entity(&entity.to_wit(), operation, input.as_deref())));
+        let handle = to_optional_json(input).and_then(|input| {
+            begun(host::call_entity(&entity.to_wit(), operation, input.as_deref()))
+        });
         self.executor.future(handle, decode_result)
     }
 
@@ -248,9 +249,8 @@ impl OrchestrationContext {
         input: &(impl Serialize + ?Sized),
         options: &ChildOptions,
     ) -> DurableFuture<R> {
-        let handle = to_json(input).and_then(|input| {
-            begun(host::call_sub_orchestration(name, &input, &options.to_wit()))
-        });
+        let handle = to_json(input)
+            .and_then(|input| begun(host::call_sub_orchestration(name, &input, &options.to_wit())));
         self.executor.future(handle, decode_result)
     }
 

@@ -19,7 +19,9 @@ pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, Failur
 }
 
 /// Writes a value as JSON; `null` becomes the absent value.
-pub(crate) fn to_optional_json<T: Serialize + ?Sized>(value: &T) -> Result<Option<String>, Failure> {
+pub(crate) fn to_optional_json<T: Serialize + ?Sized>(
+    value: &T,
+) -> Result<Option<String>, Failure> {
     Ok(Some(to_json(value)?).filter(|json| json != NULL))
 }
 

@@ -5,8 +5,8 @@
 //! The list is linked through the registrations themselves, so that the constructors allocate
 //! nothing, and adding twice does nothing: constructors may run more than once.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::activity::ActivityContext;
 use crate::entity::EntityContext;
@@ -14,7 +14,10 @@ use crate::error::Failure;
 use crate::http::{HttpError, HttpRequest, HttpResponse};
 
 /// The function that was added last.
-static LAST: Mutex<Option<&'static Registration>> = Mutex::new(None);
+static LAST: Link = Mutex::new(None);
+
+/// A place in the list. Nothing can go wrong while it is locked, so poison means nothing.
+type Link = Mutex<Option<&'static Registration>>;
 
 /// One function of the component.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub struct Registration {
     run: Run,
     is_added: AtomicBool,
     /// The one added before this one.
-    previous: Mutex<Option<&'static Registration>>,
+    previous: Link,
 }
 
 /// A function's kind, and how it is run. The attributes generate these functions.
@@ -58,8 +61,8 @@ impl Registration {
         if self.is_added.swap(true, Ordering::Relaxed) {
             return;
         }
-        let mut last = LAST.lock().expect("no one panics while holding this lock");
-        *self.previous.lock().expect("no one panics while holding this lock") = last.take();
+        let mut last = lock(&LAST);
+        *lock(&self.previous) = last.take();
         *last = Some(self);
     }
 
@@ -74,10 +77,8 @@ impl Registration {
 
 /// All functions of the component, in no order that means anything.
 pub(crate) fn all() -> impl Iterator<Item = &'static Registration> {
-    let last = *LAST.lock().expect("no one panics while holding this lock");
-    std::iter::successors(last, |registration| {
-        *registration.previous.lock().expect("no one panics while holding this lock")
-    })
+    let last = *lock(&LAST);
+    std::iter::successors(last, |registration| *lock(&registration.previous))
 }
 
 /// The function of that name whose `run` is wanted; the case of the name does not matter.
@@ -86,9 +87,16 @@ pub(crate) fn find<T>(name: &str, wanted: impl Fn(Run) -> Option<T>) -> Result<T
         .filter(|registration| registration.name.eq_ignore_ascii_case(name))
         .find_map(|registration| wanted(registration.run))
         .ok_or_else(|| {
-            Failure::new("FunctionNotFound", format!("this component has no such function: `{name}`"))
-                .non_retriable()
+            Failure::new(
+                "FunctionNotFound",
+                format!("this component has no such function: `{name}`"),
+            )
+            .non_retriable()
         })
+}
+
+fn lock(link: &Link) -> MutexGuard<'_, Option<&'static Registration>> {
+    link.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

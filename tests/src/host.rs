@@ -124,9 +124,18 @@ impl HostProcess {
     /// # Errors
     /// If it does not start.
     pub async fn restart(&mut self) -> Result<()> {
+        self.respawn().await?;
+        self.address = self.process.address(START_DEADLINE).await?;
+        Ok(())
+    }
+
+    /// The same, but does not wait until it listens, so that it can be killed while it starts.
+    ///
+    /// # Errors
+    /// If the process cannot be started.
+    pub async fn respawn(&mut self) -> Result<()> {
         self.process.kill_9().await?;
         self.process = ServerProcess::spawn(command(&self.options, self.folder.path()))?;
-        self.address = self.process.address(START_DEADLINE).await?;
         Ok(())
     }
 

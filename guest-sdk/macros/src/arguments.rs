@@ -76,7 +76,8 @@ impl Arguments {
 
     pub(crate) fn route(&self) -> Result<&LitStr> {
         self.route.as_ref().ok_or_else(|| {
-            let help = "an HTTP function needs a route: `#[http_trigger(route = \"Database/{key}\")]`";
+            let help =
+                "an HTTP function needs a route: `#[http_trigger(route = \"Database/{key}\")]`";
             Error::new(Span::call_site(), help)
         })
     }

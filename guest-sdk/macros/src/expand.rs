@@ -48,7 +48,7 @@ pub(crate) fn entity(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         ));
     }
     let name = &function.item.sig.ident;
-    let call = fallible(&function, quote_spanned!(context.r#type.span()=> #name(context)));
+    let call = fallible(&function, &quote_spanned!(context.r#type.span()=> #name(context)));
     let run = quote! {
         fn run(
             context: &mut ::everstate_sdk::EntityContext,
@@ -78,7 +78,7 @@ pub(crate) fn orchestrator(arguments: TokenStream, item: TokenStream) -> Result<
         None => (quote!(), quote!()),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, quote_spanned!(span=> #name(#context #input).await));
+    let call = fallible(&function, &quote_spanned!(span=> #name(#context #input).await));
     let run = quote! {
         fn run() -> ::core::result::Result<::std::string::String, ::everstate_sdk::Failure> {
             ::everstate_sdk::expansion::run_orchestrator(|context| async move {
@@ -106,7 +106,7 @@ pub(crate) fn activity(arguments: TokenStream, item: TokenStream) -> Result<Toke
         None => (quote!(let _: ::std::string::String = input;), quote!()),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, quote_spanned!(span=> #name(#context #input)));
+    let call = fallible(&function, &quote_spanned!(span=> #name(#context #input)));
     let run = quote! {
         fn run(
             context: ::everstate_sdk::ActivityContext,
@@ -133,7 +133,7 @@ pub(crate) fn http_trigger(arguments: TokenStream, item: TokenStream) -> Result<
         None => quote!(),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, quote_spanned!(span=> #name(#request #client)));
+    let call = fallible(&function, &quote_spanned!(span=> #name(#request #client)));
     let run = quote! {
         fn handle(
             request: ::everstate_sdk::HttpRequest,
@@ -159,11 +159,11 @@ fn argument(parameter: &Parameter, name: &str) -> Result<TokenStream> {
 }
 
 /// The call as an expression whose error is the one that the registration wants.
-fn fallible(function: &Function, call: TokenStream) -> TokenStream {
+fn fallible(function: &Function, call: &TokenStream) -> TokenStream {
     let span = function.item.sig.output.span();
     match function.output {
         Output::Fallible => {
-            quote_spanned!(span=> (#call).map_err(::core::convert::Into::into))
+            quote_spanned!(span=> ::everstate_sdk::expansion::convert_error(#call))
         }
         Output::Plain => quote_spanned!(span=> ::core::result::Result::Ok(#call)),
     }

@@ -56,8 +56,7 @@ impl Function {
             }
         })?;
         check_signature(shape, &item)?;
-        let parameters =
-            item.sig.inputs.iter().map(Parameter::new).collect::<Result<Vec<_>>>()?;
+        let parameters = item.sig.inputs.iter().map(Parameter::new).collect::<Result<Vec<_>>>()?;
         let output = Output::new(&item.sig.output);
         Ok(Self { item, parameters, output })
     }

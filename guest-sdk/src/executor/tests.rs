@@ -73,7 +73,10 @@ fn forty_joined_handles_all_complete() {
     let order: Vec<Handle> = (0..40).rev().collect();
     let (_, executor) = host(&order);
     let results = executor.run(join_all((0..40).map(|h| calling(&executor, h)))).unwrap();
-    assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+    assert_eq!(
+        results.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+        (0..40).collect::<Vec<_>>()
+    );
 }
 
 #[test]

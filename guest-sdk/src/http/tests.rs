@@ -49,7 +49,10 @@ fn other_errors_reach_the_log_and_not_the_caller() {
 #[test]
 fn impossible_key_is_the_callers_mistake() {
     let error = crate::EntityId::new("Register", "\n").unwrap_err();
-    assert_eq!(answer(error), (400, "an entity key must not contain control characters".to_owned()));
+    assert_eq!(
+        answer(error),
+        (400, "an entity key must not contain control characters".to_owned())
+    );
 }
 
 #[test]

@@ -79,7 +79,8 @@ fn owing_register_random_histories_agrees_with_plain_register() {
         let operations = random_history(&mut SmallRng::seed_from_u64(seed));
         let operations: Vec<&Operation> = operations.iter().collect();
         let Ok(history) = actions(&operations) else { continue };
-        let plain = history.into_iter().map(|(process, action)| (process, plain(&action))).collect();
+        let plain =
+            history.into_iter().map(|(process, action)| (process, plain(&action))).collect();
         let expected =
             WGLChecker::<RegisterSpecification<u64>>::is_linearizable(History::from_actions(plain));
         assert_eq!(check_key(&operations).is_ok(), expected, "seed {seed}: {operations:?}");

@@ -16,8 +16,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config::HttpConfig;
 use crate::error::ApiError;
 
-/// How long the rest of a refused body is thrown away.
+/// How long the rest of a refused body is thrown away, and how much of it, as a multiple of the
+/// largest body.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+const DISCARD_FACTOR: usize = 2;
 
 /// Reads a whole body.
 pub(crate) async fn read_body(
@@ -71,18 +73,20 @@ async fn refuse(parts: &Parts, body: Body, limit: usize) -> ApiError {
     let error = ApiError::body_too_large(limit);
     // A client that asked before sending its body sends none when it is refused.
     let is_asking = parts.headers.contains_key(header::EXPECT);
-    let is_discarded =
-        !is_asking && timeout(DISCARD_TIMEOUT, discard(body, limit)).await.unwrap_or_default();
+    let is_discarded = !is_asking
+        && timeout(DISCARD_TIMEOUT, discard(body, limit.saturating_mul(DISCARD_FACTOR)))
+            .await
+            .unwrap_or_default();
     if is_discarded { error } else { closing(parts, error) }
 }
 
 /// Throws away what comes in; says whether that was all.
-async fn discard(mut body: Body, limit: usize) -> bool {
+async fn discard(mut body: Body, bytes_max: usize) -> bool {
     let mut discarded = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return false };
         discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > limit {
+        if discarded > bytes_max {
             return false;
         }
     }

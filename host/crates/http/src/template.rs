@@ -325,13 +325,11 @@ fn parse_parameter(content: &str) -> Result<(Parameter, bool), String> {
     while let Some(constraint) = rest.strip_prefix(':') {
         let end = constraint.find(['(', ':', '=']).unwrap_or(constraint.len());
         let (name, after) = constraint.split_at(end);
-        let (arguments, after) = match after.strip_prefix('(') {
-            Some(after) => {
-                split_arguments(after).map(|(arguments, after)| (Some(arguments), after))?
-            }
-            None => (None, after),
+        let (constraint, after) = match after.strip_prefix('(') {
+            Some(after) => with_arguments(name, after)?,
+            None => (Constraint::parse(name, None)?, after),
         };
-        constraints.push(Constraint::parse(name, arguments)?);
+        constraints.push(constraint);
         rest = after;
     }
     let absence = match (rest.strip_prefix('='), is_optional) {
@@ -350,13 +348,22 @@ fn parse_parameter(content: &str) -> Result<(Parameter, bool), String> {
     Ok((Parameter { name: name.to_owned(), constraints, absence }, is_catch_all))
 }
 
-/// Splits behind the `)` that ends the arguments of a constraint: the first one with nothing, the
-/// next constraint or a default value behind it, because a regular expression has parentheses too.
-fn split_arguments(text: &str) -> Result<(&str, &str), String> {
-    text.match_indices(')')
-        .map(|(at, _)| (&text[..at], &text[at + 1..]))
-        .find(|(_, after)| after.is_empty() || after.starts_with([':', '=']))
-        .ok_or_else(|| "there is no `)` for the arguments of a constraint".to_owned())
+/// Reads arguments up to their `)`. A regular expression has parentheses too, so it is the first one
+/// with nothing, another constraint or a default value behind it that makes sense of the text.
+fn with_arguments<'a>(name: &str, text: &'a str) -> Result<(Constraint, &'a str), String> {
+    let mut first_error = None;
+    for (at, _) in text.match_indices(')') {
+        let after = &text[at + 1..];
+        if !after.is_empty() && !after.starts_with([':', '=']) {
+            continue;
+        }
+        match Constraint::parse(name, Some(&text[..at])) {
+            Ok(constraint) => return Ok((constraint, after)),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let missing = || "there is no `)` for the arguments of a constraint".to_owned();
+    Err(first_error.unwrap_or_else(missing))
 }
 
 #[cfg(test)]

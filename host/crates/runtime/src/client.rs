@@ -124,7 +124,7 @@ impl Host for GuestState {
         _id: String,
         _timeout: Option<u64>,
     ) -> Answer<Option<InstanceStatus>> {
-        self.unavailable("wait-for-start")
+        self.unavailable_request("wait-for-start")
     }
 
     async fn get_status(
@@ -142,11 +142,11 @@ impl Host for GuestState {
     }
 
     async fn query_instances(&mut self, _query: InstanceQuery) -> Answer<InstancePage> {
-        self.unavailable("query-instances")
+        self.unavailable_request("query-instances")
     }
 
     async fn raise_event(&mut self, _id: String, _name: String, _data: String) -> Answer<()> {
-        self.unavailable("raise-event")
+        self.unavailable_request("raise-event")
     }
 
     async fn terminate(
@@ -155,27 +155,27 @@ impl Host for GuestState {
         _reason: Option<String>,
         _recursive: bool,
     ) -> Answer<()> {
-        self.unavailable("terminate")
+        self.unavailable_request("terminate")
     }
 
     async fn suspend(&mut self, _id: String, _reason: Option<String>) -> Answer<()> {
-        self.unavailable("suspend")
+        self.unavailable_request("suspend")
     }
 
     async fn resume(&mut self, _id: String, _reason: Option<String>) -> Answer<()> {
-        self.unavailable("resume")
+        self.unavailable_request("resume")
     }
 
     async fn rewind(&mut self, _id: String, _reason: Option<String>) -> Answer<()> {
-        self.unavailable("rewind")
+        self.unavailable_request("rewind")
     }
 
     async fn restart(&mut self, _id: String, _with_new_instance_id: bool) -> Answer<String> {
-        self.unavailable("restart")
+        self.unavailable_request("restart")
     }
 
     async fn purge(&mut self, _id: String) -> Answer<bool> {
-        self.unavailable("purge")
+        self.unavailable_request("purge")
     }
 
     async fn signal_entity(
@@ -221,7 +221,7 @@ impl Host for GuestState {
     }
 
     async fn list_entities(&mut self, _query: EntityQuery) -> Answer<EntityPage> {
-        self.unavailable("list-entities")
+        self.unavailable_request("list-entities")
     }
 
     fn log(&mut self, of: LogLevel, message: String) -> wasmtime::Result<()> {
@@ -252,7 +252,7 @@ impl GuestState {
         }
     }
 
-    fn unavailable<T>(&self, what: &str) -> Answer<T> {
+    fn unavailable_request<T>(&self, what: &str) -> Answer<T> {
         convert!(self.client()?);
         Ok(Err(not_available(what)))
     }

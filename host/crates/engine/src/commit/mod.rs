@@ -16,6 +16,9 @@ mod gate;
 mod queue;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use gate::OutputGate;
 pub use queue::{Change, CommitQueue, Staged};
 pub use writer::{CommitWriter, FatalHandler};

@@ -11,9 +11,7 @@ use everstate_engine::guest::{
     EntityEffect, EntityOutcome, EntityWorkItem, OperationOutcome, OrchestrationOutcome,
     OrchestrationResult, OrchestrationWorkItem,
 };
-use everstate_types::{
-    Action, EntityId, EventKind, Failure, FunctionName, InstanceId, Payload,
-};
+use everstate_types::{Action, EntityId, EventKind, Failure, FunctionName, InstanceId, Payload};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -98,11 +96,7 @@ fn operation_of(orchestrator: &str) -> &'static str {
 }
 
 /// Runs some of the operations: the executor may give fewer results than were asked for.
-pub(crate) fn run_entity(
-    ledgers: usize,
-    rng: &mut StdRng,
-    item: &EntityWorkItem,
-) -> EntityOutcome {
+pub(crate) fn run_entity(ledgers: usize, rng: &mut StdRng, item: &EntityWorkItem) -> EntityOutcome {
     let count = rng.random_range(1..=item.operations.len());
     let mut state = item.state.clone();
     let mut results = Vec::new();

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use everstate_engine::storage::{CommitBatch, CommitSeq, OrchestrationRow, StoredInstance};
 use everstate_types::{InstanceId, Message, MessageId};
-use rand::rngs::StdRng;
 use rand::RngExt as _;
+use rand::rngs::StdRng;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {

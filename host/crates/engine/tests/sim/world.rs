@@ -185,19 +185,17 @@ impl World {
         let request_id = RequestId::from_u128(u128::from(client) << 64 | 1);
         let append = || ("append".to_owned(), Some(Payload::from(token)));
         let request = match *operation {
-            Operation::Orchestration { name, ledger } => {
-                Request::Start(Box::new(StartRequest {
-                    instance_id: InstanceId::orchestration(token).expect("a valid id"),
-                    is_new_id: self.rng.random_bool(0.5),
-                    name: FunctionName::new(name).expect("a valid name"),
-                    component: CODE,
-                    execution_id: ExecutionId::new(request_id),
-                    input: Payload::from(format!("{ledger}:{token}")),
-                    tags: Vec::new(),
-                    use_existing: false,
-                    reply_to,
-                }))
-            }
+            Operation::Orchestration { name, ledger } => Request::Start(Box::new(StartRequest {
+                instance_id: InstanceId::orchestration(token).expect("a valid id"),
+                is_new_id: self.rng.random_bool(0.5),
+                name: FunctionName::new(name).expect("a valid name"),
+                component: CODE,
+                execution_id: ExecutionId::new(request_id),
+                input: Payload::from(format!("{ledger}:{token}")),
+                tags: Vec::new(),
+                use_existing: false,
+                reply_to,
+            })),
             Operation::Append { ledger } => {
                 let (operation, input) = append();
                 let instance_id = entity(ledger);
@@ -212,15 +210,15 @@ impl World {
                 Request::ReadState { instance_id: entity(ledger), reply_to }
             }
         };
-        self.submit(request.instance_id().clone(), Input::Request(request));
+        self.submit(&request.instance_id().clone(), Input::Request(request));
     }
 
     fn lane_of(&self, id: &InstanceId) -> usize {
         usize::try_from(id.hash64() % self.lanes.len() as u64).expect("a small number")
     }
 
-    fn submit(&mut self, id: InstanceId, input: Input<ReplyId>) {
-        let lane = self.lane_of(&id);
+    fn submit(&mut self, id: &InstanceId, input: Input<ReplyId>) {
+        let lane = self.lane_of(id);
         self.lanes[lane].inputs.push_back(input);
     }
 
@@ -228,7 +226,7 @@ impl World {
         if let MessageBody::StartOrchestration { component, .. } = &mut message.body {
             *component = Some(CODE);
         }
-        self.submit(message.target.clone(), Input::Message(id, message));
+        self.submit(&message.target.clone(), Input::Message(id, message));
     }
 
     fn moment(&self) -> Moment {
@@ -340,7 +338,7 @@ impl World {
                 // Told that it runs, the client waits for its end.
                 let reply_to = ReplyId(client);
                 let wait = Request::WaitForCompletion { instance_id: id.clone(), reply_to };
-                self.submit(id, Input::Request(wait));
+                self.submit(&id, Input::Request(wait));
                 Told::Accepted
             }
             Reply::Accepted => Told::Accepted,
@@ -368,6 +366,7 @@ impl World {
 
     /// Lets everything that is under way come to its end.
     fn drain(&mut self) {
+        self.copies.clear();
         let mut idle = 0;
         while idle < 3 {
             self.step += 1;

@@ -93,7 +93,7 @@ impl Host for GuestState {
         _input: String,
         _tags: Vec<(String, String)>,
     ) -> Answer<Handle> {
-        self.unavailable("call-activity")
+        self.unavailable_action("call-activity")
     }
 
     fn call_sub_orchestration(
@@ -102,7 +102,7 @@ impl Host for GuestState {
         _input: String,
         _options: StartOptions,
     ) -> Answer<Handle> {
-        self.unavailable("call-sub-orchestration")
+        self.unavailable_action("call-sub-orchestration")
     }
 
     fn start_orchestration(
@@ -177,27 +177,27 @@ impl Host for GuestState {
     }
 
     fn lock_entities(&mut self, _entities: Vec<EntityId>) -> Answer<Handle> {
-        self.unavailable("lock-entities")
+        self.unavailable_action("lock-entities")
     }
 
     fn unlock_entities(&mut self, _lock: Handle) -> Answer<()> {
-        self.unavailable("unlock-entities")
+        self.unavailable_action("unlock-entities")
     }
 
     fn create_timer(&mut self, _fire_at: u64) -> Answer<Handle> {
-        self.unavailable("create-timer")
+        self.unavailable_action("create-timer")
     }
 
     fn wait_for_event(&mut self, _name: String) -> Answer<Handle> {
-        self.unavailable("wait-for-event")
+        self.unavailable_action("wait-for-event")
     }
 
     fn send_event(&mut self, _instance_id: String, _name: String, _data: String) -> Answer<()> {
-        self.unavailable("send-event")
+        self.unavailable_action("send-event")
     }
 
     fn call_http(&mut self, _request: HttpCall) -> Answer<Handle> {
-        self.unavailable("call-http")
+        self.unavailable_action("call-http")
     }
 
     fn cancel(&mut self, handle: Handle) -> wasmtime::Result<()> {
@@ -244,7 +244,7 @@ impl Host for GuestState {
 }
 
 impl GuestState {
-    fn unavailable<T>(&mut self, what: &str) -> Answer<T> {
+    fn unavailable_action<T>(&mut self, what: &str) -> Answer<T> {
         drop(self.script()?);
         Ok(Err(not_available(what)))
     }

@@ -30,7 +30,7 @@ pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> Orchest
             lock(&guest.script).continue_with(item);
             guest
         }
-        None => match host.catalog.code(&host, item.component).await {
+        None => match host.catalog.code(item.component).await {
             Ok(code) => begin(&host, code, item),
             Err(error) => return ended(OrchestrationResult::Failed(error.into_failure())),
         },

@@ -11,6 +11,8 @@ use super::soon;
 pub(crate) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
+    /// Whether the last request was a `HEAD`, whose response has no body.
+    is_head: bool,
 }
 
 /// What came back.
@@ -34,15 +36,12 @@ impl Response {
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = soon(TcpStream::connect(address)).await.expect("the server listens");
-        Self { stream, read: Vec::new() }
+        Self { stream, read: Vec::new(), is_head: false }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
-        self.send_bytes(text.as_bytes()).await.expect("the server reads");
-    }
-
-    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        soon(self.stream.write_all(bytes)).await
+        self.is_head = text.starts_with("HEAD ");
+        soon(self.stream.write_all(text.as_bytes())).await.expect("the server reads");
     }
 
     /// Reads the next response.
@@ -56,8 +55,8 @@ impl Connection {
         let head = String::from_utf8(self.read[..head_end].to_vec()).expect("a head of text");
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         let mut response = Response { status, head, body: String::new() };
-        let length: usize =
-            response.header("content-length").map_or(0, |text| text.parse().expect("a length"));
+        let length = response.header("content-length").filter(|_| !self.is_head);
+        let length: usize = length.map_or(0, |text| text.parse().expect("a length"));
         while self.read.len() < head_end + length {
             assert!(self.read_more().await, "the whole body before the end");
         }

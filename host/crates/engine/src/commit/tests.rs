@@ -1,0 +1,213 @@
+//! What the commit queue elides, and what the writer promises.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use everstate_types::{
+    EntityId, EntityRecord, InstanceId, Message, MessageBody, MessageId, Payload, RequestId,
+    Timestamp,
+};
+
+use super::{Change, CommitQueue, CommitWriter};
+use crate::config::EngineConfig;
+use crate::storage::{
+    CommitBatch, CommitSeq, Recovered, Result, Storage, StorageError, StoredInstance,
+};
+
+fn register() -> InstanceId {
+    EntityId::new("register", "1").expect("a valid id").instance_id()
+}
+
+fn put(state: &str, is_new: bool) -> Change {
+    let record = EntityRecord { state: Payload::from(state), updated_at: Timestamp::default() };
+    Change::Entity { id: register(), record: Some(record), is_new }
+}
+
+fn delete() -> Change {
+    Change::Entity { id: register(), record: None, is_new: false }
+}
+
+fn message() -> Message {
+    let body = MessageBody::EntityOperation {
+        request_id: RequestId::nil(),
+        operation: "set".to_owned(),
+        input: None,
+        reply_to: None,
+    };
+    Message { target: register(), body }
+}
+
+#[test]
+fn message_sent_and_consumed_in_one_window_is_never_written() {
+    let mut queue = CommitQueue::new(MessageId(5), []);
+    let staged = queue.stage(Vec::new(), &[message()]);
+    assert_eq!(staged.first_message_id, MessageId(5));
+    queue.stage(vec![Change::Consumed(MessageId(5))], &[]);
+    let batch = queue.take().expect("two turns");
+    assert!(batch.messages_sent.is_empty() && batch.messages_consumed.is_empty());
+    assert_eq!(batch.seq, CommitSeq(2));
+}
+
+#[test]
+fn message_consumed_in_a_later_window_is_deleted_there() {
+    let mut queue = CommitQueue::new(MessageId(5), []);
+    queue.stage(Vec::new(), &[message()]);
+    assert_eq!(queue.take().expect("a turn").messages_sent.len(), 1);
+    queue.stage(vec![Change::Consumed(MessageId(5))], &[]);
+    assert_eq!(queue.take().expect("a turn").messages_consumed, [MessageId(5)]);
+}
+
+#[test]
+fn entity_born_and_deleted_in_one_window_is_never_written() {
+    let mut queue = CommitQueue::new(MessageId(0), []);
+    queue.stage(vec![put("1", true)], &[]);
+    queue.stage(vec![delete()], &[]);
+    assert!(queue.take().expect("two turns").entities.is_empty());
+}
+
+#[test]
+fn entity_stored_before_and_reborn_in_one_window_is_deleted_if_it_dies_again() {
+    let mut queue = CommitQueue::new(MessageId(0), []);
+    queue.stage(vec![put("1", true)], &[]);
+    queue.take();
+    queue.stage(vec![delete()], &[]);
+    queue.stage(vec![put("2", true)], &[]);
+    queue.stage(vec![delete()], &[]);
+    assert_eq!(queue.take().expect("three turns").entities, [(register(), None)]);
+}
+
+#[test]
+fn many_changes_of_one_row_are_one_write() {
+    let mut queue = CommitQueue::new(MessageId(0), []);
+    for state in ["1", "2", "3"] {
+        queue.stage(vec![put(state, state == "1")], &[]);
+    }
+    let batch = queue.take().expect("three turns");
+    let [(_, Some(record))] = batch.entities.as_slice() else { panic!("one row") };
+    assert_eq!(record.state, Payload::from("3"));
+}
+
+#[test]
+fn turn_without_changes_takes_no_place() {
+    let mut queue = CommitQueue::new(MessageId(0), []);
+    queue.stage(vec![put("1", true)], &[]);
+    assert_eq!(queue.stage(Vec::new(), &[]).seq, CommitSeq(1));
+    queue.take();
+    assert!(queue.take().is_none());
+}
+
+/// A storage whose syncs the test lets through one by one, and can make fail.
+struct GatedStorage {
+    permits: Mutex<Receiver<bool>>,
+    began: Sender<u64>,
+    synced: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Storage for GatedStorage {
+    fn recover(&self) -> Result<Recovered> {
+        Ok(Recovered::default())
+    }
+
+    fn load(&self, _: &InstanceId) -> Result<Option<StoredInstance>> {
+        Ok(None)
+    }
+
+    fn write(&self, batch: &CommitBatch) -> Result<()> {
+        self.written.store(batch.seq.0, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let written = self.written.load(Ordering::SeqCst);
+        self.began.send(written).expect("the test listens");
+        let permit = self.permits.lock().expect("one syncer").recv();
+        // A test that has ended lets everything through.
+        if permit == Ok(false) {
+            return Err(StorageError("the disk is gone".into()));
+        }
+        self.synced.fetch_max(written, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+struct Rig {
+    storage: Arc<GatedStorage>,
+    writer: Arc<CommitWriter>,
+    permit: Sender<bool>,
+    began: Receiver<u64>,
+    failed: Receiver<String>,
+}
+
+fn rig() -> Rig {
+    let (permit, permits) = channel();
+    let (began_sender, began) = channel();
+    let (failed_sender, failed) = channel();
+    let storage = Arc::new(GatedStorage {
+        permits: Mutex::new(permits),
+        began: began_sender,
+        synced: AtomicU64::new(0),
+        written: AtomicU64::new(0),
+    });
+    let queue = CommitQueue::new(MessageId(0), []);
+    let shared: Arc<dyn Storage> = Arc::clone(&storage) as Arc<dyn Storage>;
+    let fatal = Box::new(move |error: &StorageError| {
+        failed_sender.send(error.to_string()).expect("the test listens");
+    });
+    let writer = CommitWriter::start(queue, shared, &EngineConfig::default(), fatal);
+    let writer = Arc::new(writer.expect("threads start"));
+    Rig { storage, writer, permit, began, failed }
+}
+
+#[tokio::test]
+async fn answer_is_held_back_until_its_turn_is_synced() {
+    let rig = rig();
+    let staged = rig.writer.stage(vec![put("1", true)], &[]);
+    let writer = Arc::clone(&rig.writer);
+    let waiting = tokio::spawn(async move { writer.durable(staged.seq).await });
+    assert_eq!(rig.began.recv(), Ok(1));
+    assert!(!waiting.is_finished());
+    assert_eq!(rig.writer.durable_seq(), CommitSeq(0));
+    rig.permit.send(true).expect("the syncer listens");
+    waiting.await.expect("released");
+    assert_eq!(rig.storage.synced.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn turns_staged_while_the_disk_is_busy_share_the_next_sync() {
+    let rig = rig();
+    rig.writer.stage(vec![put("1", true)], &[]);
+    assert_eq!(rig.began.recv(), Ok(1));
+    // One batch is written meanwhile, and all behind it wait for the one after.
+    let second = rig.writer.stage(vec![put("2", false)], &[]);
+    let writer = Arc::clone(&rig.writer);
+    let waiting = tokio::spawn(async move { writer.durable(second.seq).await });
+    rig.permit.send(true).expect("the syncer listens");
+    assert_eq!(rig.began.recv(), Ok(2));
+    rig.permit.send(true).expect("the syncer listens");
+    waiting.await.expect("released");
+}
+
+#[tokio::test]
+async fn failed_sync_is_fatal_and_releases_nobody() {
+    let rig = rig();
+    let staged = rig.writer.stage(vec![put("1", true)], &[]);
+    let writer = Arc::clone(&rig.writer);
+    let waiting = tokio::spawn(async move { writer.durable(staged.seq).await });
+    assert_eq!(rig.began.recv(), Ok(1));
+    rig.permit.send(false).expect("the syncer listens");
+    assert_eq!(rig.failed.recv(), Ok("the disk is gone".to_owned()));
+    assert_eq!(rig.writer.durable_seq(), CommitSeq(0));
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[test]
+fn stop_makes_durable_what_nobody_waited_for() {
+    let rig = rig();
+    rig.writer.stage(vec![put("1", true)], &[]);
+    drop(rig.permit);
+    rig.writer.stop();
+    assert_eq!(rig.storage.synced.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,194 @@
+//! [`Catalog`]: all components by content hash, and the published functions by name.
+//!
+//! Names are for new work only. What runs already knows its component by hash and finds it here
+//! whether it is published or not, if need be from the copy in the data folder.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use everstate_types::{ComponentHash, FunctionKind, FunctionName};
+use tokio::task::spawn_blocking;
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::imports::{client, entity_context, orchestration};
+use crate::compile::Compiler;
+use crate::component::{Code, HttpTrigger, LoadedComponent};
+use crate::determinism;
+use crate::error::{GuestError, LoadError};
+use crate::executor::Host;
+use crate::state::GuestState;
+
+/// A function that was refused because another component has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The kind of the function.
+    pub kind: FunctionKind,
+    /// The function.
+    pub name: FunctionName,
+    /// The file that keeps it.
+    pub kept: String,
+    /// The file whose claim was refused.
+    pub refused: String,
+}
+
+/// A published HTTP function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpFunction {
+    /// The function.
+    pub name: FunctionName,
+    /// What starts it.
+    pub trigger: HttpTrigger,
+}
+
+/// All code that is known.
+pub(crate) struct Catalog {
+    compiler: Arc<Compiler>,
+    linker: Arc<Linker<GuestState>>,
+    codes: RwLock<HashMap<ComponentHash, Arc<Code>>>,
+    published: RwLock<Published>,
+}
+
+/// A published function and the code that runs it.
+pub(crate) struct PublishedFunction {
+    pub(crate) name: FunctionName,
+    pub(crate) code: Arc<Code>,
+    file_name: String,
+    http: Option<HttpTrigger>,
+}
+
+#[derive(Default)]
+struct Published {
+    /// By kind, and by name in lower case and as written.
+    by_name: [HashMap<String, Arc<PublishedFunction>>; 4],
+    https: Vec<HttpFunction>,
+}
+
+impl Catalog {
+    pub(crate) fn new(engine: &Engine, data_dir: &Path) -> Result<Self, LoadError> {
+        let linker = linker(engine).map_err(|error| LoadError::Host(format!("{error:#}")))?;
+        Ok(Self {
+            compiler: Arc::new(Compiler::new(engine, data_dir)?),
+            linker: Arc::new(linker),
+            codes: RwLock::default(),
+            published: RwLock::default(),
+        })
+    }
+
+    /// Compiles a component that somebody deployed, unless it is here already.
+    pub(crate) async fn deploy(&self, bytes: Vec<u8>) -> Result<Arc<Code>, LoadError> {
+        let (compiler, linker) = (Arc::clone(&self.compiler), Arc::clone(&self.linker));
+        let compile = move || {
+            let (hash, component) = compiler.deploy(&bytes)?;
+            Code::new(hash, &component, &linker)
+        };
+        self.add(spawn_blocking(compile).await)
+    }
+
+    /// The code of this hash, in memory or from the data folder.
+    pub(crate) async fn code(&self, hash: ComponentHash) -> Result<Arc<Code>, GuestError> {
+        if let Some(code) = read(&self.codes).get(&hash) {
+            return Ok(Arc::clone(code));
+        }
+        let (compiler, linker) = (Arc::clone(&self.compiler), Arc::clone(&self.linker));
+        let reload = move || Code::new(hash, &compiler.reload(hash)?, &linker);
+        self.add(spawn_blocking(reload).await).map_err(|error| {
+            tracing::error!(%hash, %error, "the code of running orchestrations cannot be loaded");
+            match error {
+                LoadError::Missing(hash) => GuestError::ComponentMissing(hash),
+                other => GuestError::Host(other.to_string()),
+            }
+        })
+    }
+
+    fn add(
+        &self,
+        compiled: Result<Result<Code, LoadError>, tokio::task::JoinError>,
+    ) -> Result<Arc<Code>, LoadError> {
+        let code = compiled.map_err(|panic| LoadError::Host(panic.to_string()))??;
+        let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(codes.entry(code.hash).or_insert_with(|| Arc::new(code))))
+    }
+
+    /// The newest function of this kind and name.
+    pub(crate) fn find(&self, kind: FunctionKind, name: &str) -> Option<Arc<PublishedFunction>> {
+        let published = read(&self.published);
+        let functions = &published.by_name[kind as usize];
+        let function = functions.get(name).or_else(|| functions.get(&name.to_ascii_lowercase()));
+        function.cloned()
+    }
+
+    /// Makes these components the newest.
+    pub(crate) fn publish(
+        &self,
+        host: &Host,
+        components: &[Arc<LoadedComponent>],
+    ) -> Vec<Conflict> {
+        let mut next = Published::default();
+        let mut conflicts = Vec::new();
+        for component in components {
+            for function in &component.functions {
+                let kind = function.kind;
+                let function = PublishedFunction {
+                    name: function.name.clone(),
+                    code: Arc::clone(&component.code),
+                    file_name: component.file_name.clone(),
+                    http: function.http.clone(),
+                };
+                conflicts.extend(next.add(kind, function));
+            }
+        }
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = next;
+        for code in read(&self.codes).values() {
+            if !components.iter().any(|component| component.hash == code.hash) {
+                code.drop_idle(host);
+            }
+        }
+        conflicts
+    }
+
+    /// The published HTTP functions, in the order in which they were given.
+    pub(crate) fn http_functions(&self) -> Vec<HttpFunction> {
+        read(&self.published).https.clone()
+    }
+}
+
+impl Published {
+    /// Adds a function, unless another component has it.
+    fn add(&mut self, kind: FunctionKind, function: PublishedFunction) -> Option<Conflict> {
+        let functions = &mut self.by_name[kind as usize];
+        let name = function.name.as_str();
+        if let Some(first) = functions.get(&name.to_ascii_lowercase()) {
+            return Some(Conflict {
+                kind,
+                name: function.name,
+                kept: first.file_name.clone(),
+                refused: function.file_name,
+            });
+        }
+        if let Some(trigger) = &function.http {
+            let name = function.name.clone();
+            self.https.push(HttpFunction { name, trigger: trigger.clone() });
+        }
+        // Entities are asked for in lower case of every script, others as they were written.
+        let keys = [name.to_owned(), name.to_ascii_lowercase(), name.to_lowercase()];
+        let function = Arc::new(function);
+        functions.extend(keys.map(|key| (key, Arc::clone(&function))));
+        None
+    }
+}
+
+/// Everything that a guest may import.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    determinism::add_to_linker(&mut linker)?;
+    orchestration::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    entity_context::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    client::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,179 @@
+//! From the bytes of a component to compiled code, and the two folders behind it: `components`
+//! keeps what was deployed, so that old orchestrations keep their code; `compiled` is a cache of
+//! what the compiler made of it and may be deleted at any time.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use everstate_types::ComponentHash;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+use crate::component::one_line;
+use crate::error::LoadError;
+
+/// The version of `everstate:functions` that this host speaks. Before 1.0 a minor version is what
+/// a major version is later.
+const CONTRACT_VERSION: &str = "0.1";
+
+/// Where the version is told in the names of imports and exports.
+const CONTRACT_PREFIX: &str = "everstate:functions/";
+
+/// What a file with a core module begins with, and one with a component.
+const CORE_MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Compiles components and remembers the result on disk.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    engine: Engine,
+    components: PathBuf,
+    compiled: PathBuf,
+    /// Names the compiler and its settings in the names of cached files.
+    compatibility: u64,
+}
+
+impl Compiler {
+    /// # Errors
+    /// If the folders cannot be made.
+    pub(crate) fn new(engine: &Engine, data_dir: &Path) -> Result<Self, LoadError> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let compiler = Self {
+            engine: engine.clone(),
+            components: data_dir.join("components"),
+            compiled: data_dir.join("compiled"),
+            compatibility: hasher.finish(),
+        };
+        for folder in [&compiler.components, &compiler.compiled] {
+            fs::create_dir_all(folder).map_err(|error| io_error(folder, error))?;
+        }
+        Ok(compiler)
+    }
+
+    /// Compiles what somebody deployed, and keeps its bytes.
+    pub(crate) fn deploy(&self, bytes: &[u8]) -> Result<(ComponentHash, Component), LoadError> {
+        let hash = ComponentHash(Sha256::digest(bytes).into());
+        let component = self.compile(hash, bytes)?;
+        check_contract(&component)?;
+        let path = self.component_path(hash);
+        if !path.exists() {
+            // Orchestrations will depend on it, so it has to be as durable as they are.
+            write_atomically(&path, &[bytes], true).map_err(|error| io_error(&path, error))?;
+        }
+        Ok((hash, component))
+    }
+
+    /// Compiles what was deployed earlier.
+    pub(crate) fn reload(&self, hash: ComponentHash) -> Result<Component, LoadError> {
+        let path = self.component_path(hash);
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => LoadError::Missing(hash),
+            _ => io_error(&path, error),
+        })?;
+        if Sha256::digest(&bytes)[..] != hash.0 {
+            return Err(LoadError::Invalid(format!("{} is damaged", path.display())));
+        }
+        self.compile(hash, &bytes)
+    }
+
+    fn compile(&self, hash: ComponentHash, bytes: &[u8]) -> Result<Component, LoadError> {
+        let path = self.compiled.join(format!("{hash}-{:016x}.cwasm", self.compatibility));
+        if let Some(component) = self.read_compiled(&path) {
+            return Ok(component);
+        }
+        if bytes.starts_with(CORE_MODULE_HEADER) {
+            return Err(LoadError::CoreModule);
+        }
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(one_line(&error));
+        let component = Component::from_binary(&self.engine, bytes).map_err(invalid)?;
+        let code = component.serialize().map_err(invalid)?;
+        let checksum = Sha256::digest(&code);
+        if let Err(error) = write_atomically(&path, &[&checksum, &code], false) {
+            tracing::warn!(path = %path.display(), %error, "compiled code is not cached");
+        }
+        Ok(component)
+    }
+
+    /// Compiled code of an earlier run; `None` if there is none that can be trusted.
+    #[expect(unsafe_code, reason = "wasmtime cannot prove that a file is its own work")]
+    fn read_compiled(&self, path: &Path) -> Option<Component> {
+        let file = fs::read(path).ok()?;
+        let (checksum, code) = file.split_at_checked(Sha256::output_size())?;
+        if Sha256::digest(code)[..] != *checksum {
+            tracing::warn!(path = %path.display(), "compiled code is damaged and made anew");
+            return None;
+        }
+        // SAFETY: the file is what `compile` wrote: it lies in the host's own data folder, which
+        // nobody else may write to, and its checksum shows that it is neither cut off nor damaged.
+        // Code of another version or configuration of the compiler is refused by wasmtime itself.
+        match unsafe { Component::deserialize(&self.engine, code) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "compiled code is made anew");
+                None
+            }
+        }
+    }
+
+    fn component_path(&self, hash: ComponentHash) -> PathBuf {
+        self.components.join(format!("{hash}.wasm"))
+    }
+}
+
+/// Whether everything that the component shares with this host has the host's version.
+fn check_contract(component: &Component) -> Result<(), LoadError> {
+    let ty = component.component_type();
+    let engine = component.engine();
+    let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
+    let exports = ty.exports(engine).filter_map(|(name, item)| {
+        matches!(item.ty, ComponentItem::ComponentInstance(_)).then(|| name.to_owned())
+    });
+    for name in imports.chain(exports) {
+        let Some(interface) = name.strip_prefix(CONTRACT_PREFIX) else { continue };
+        let version = interface.split_once('@').map_or("", |(_, version)| version);
+        let is_ours = version
+            .strip_prefix(CONTRACT_VERSION)
+            .is_some_and(|patch| patch.is_empty() || patch.starts_with('.'));
+        if !is_ours {
+            let found = version.to_owned();
+            return Err(LoadError::ContractVersion { found, expected: CONTRACT_VERSION });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file so that it is there as a whole or not at all.
+fn write_atomically(path: &Path, parts: &[&[u8]], durably: bool) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", Uuid::new_v4().simple()));
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
+        if durably {
+            file.sync_all()?;
+        }
+        fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(folder) if durably => File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
+    };
+    let result = write();
+    if result.is_err()
+        && let Err(error) = fs::remove_file(&temporary)
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::warn!(path = %temporary.display(), %error, "a temporary file stays behind");
+    }
+    result
+}
+
+fn io_error(path: &Path, source: std::io::Error) -> LoadError {
+    LoadError::Io { path: path.display().to_string(), source }
+}

@@ -1,0 +1,301 @@
+//! One component: checked, described, and ready to be instantiated; and its instances that wait for
+//! the next call. How it is compiled and kept on disk is in `compile.rs`.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use everstate_types::{ComponentHash, FunctionKind, FunctionName};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
+
+use crate::bindings::exports::{activity, describe, entity, http, orchestrator};
+use crate::error::{GuestError, LoadError};
+use crate::executor::Host;
+use crate::limits;
+use crate::state::{GuestState, Role, lock};
+
+/// What an instance may have allocated to be used again, in bytes: one that grew larger is
+/// cheaper to make anew than to keep.
+const REUSED_GROWN_BYTES_MAX: usize = 4 << 20;
+
+/// CPU time for a component to describe itself, in milliseconds.
+const DESCRIBE_CPU_MS_MAX: u64 = 5_000;
+
+/// Bytes that one call of a host function may copy beside a payload of the allowed size.
+const HOSTCALL_BYTES_BESIDE_PAYLOAD: usize = 1 << 20;
+
+/// A component that was loaded. It is found by name once it is published.
+#[derive(Debug)]
+pub struct LoadedComponent {
+    /// SHA-256 of the file.
+    pub hash: ComponentHash,
+    /// The file's name, for messages.
+    pub file_name: String,
+    /// What it describes.
+    pub functions: Vec<LoadedFunction>,
+    pub(crate) code: Arc<Code>,
+}
+
+/// One function of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedFunction {
+    /// Its name as its author wrote it.
+    pub name: FunctionName,
+    /// Its kind.
+    pub kind: FunctionKind,
+    /// What starts it, for an HTTP function.
+    pub http: Option<HttpTrigger>,
+}
+
+/// What starts an HTTP function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpTrigger {
+    /// Methods in upper case; empty: any.
+    pub methods: Vec<String>,
+    /// A route template without the leading slash.
+    pub route: String,
+}
+
+/// Compiled code with its imports resolved.
+pub(crate) struct Code {
+    pub(crate) hash: ComponentHash,
+    pre: InstancePre<GuestState>,
+    pub(crate) orchestrator: Option<orchestrator::GuestIndices>,
+    entity: Option<entity::GuestIndices>,
+    http: Option<http::GuestIndices>,
+    has_activities: bool,
+    idle_entities: Mutex<Vec<Live<entity::Guest>>>,
+    idle_https: Mutex<Vec<Live<http::Guest>>>,
+}
+
+/// An instance that can be called many times.
+pub(crate) struct Live<G> {
+    pub(crate) store: Store<GuestState>,
+    pub(crate) guest: G,
+}
+
+/// Loads a component that somebody deployed.
+pub(crate) async fn deploy(
+    host: &Arc<Host>,
+    file_name: &str,
+    bytes: Vec<u8>,
+) -> Result<LoadedComponent, LoadError> {
+    let (len, limit) = (bytes.len(), host.config.component_bytes_max);
+    if len > limit {
+        return Err(LoadError::TooLarge { bytes: len, limit });
+    }
+    let code = host.catalog.deploy(bytes).await?;
+    let functions = code.describe(host).await?;
+    code.check(&functions)?;
+    Ok(LoadedComponent { hash: code.hash, file_name: file_name.to_owned(), functions, code })
+}
+
+impl Code {
+    /// Resolves the imports and finds the exports.
+    pub(crate) fn new(
+        hash: ComponentHash,
+        component: &Component,
+        linker: &Linker<GuestState>,
+    ) -> Result<Self, LoadError> {
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|error| LoadError::Import(one_line(&error)))?;
+        Ok(Self {
+            hash,
+            orchestrator: orchestrator::GuestIndices::new(&pre).ok(),
+            entity: entity::GuestIndices::new(&pre).ok(),
+            http: http::GuestIndices::new(&pre).ok(),
+            has_activities: activity::GuestIndices::new(&pre).is_ok(),
+            pre,
+            idle_entities: Mutex::new(Vec::new()),
+            idle_https: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A fresh instance. Its CPU time begins to count.
+    pub(crate) async fn instantiate(
+        &self,
+        host: &Arc<Host>,
+        role: Role,
+        cpu_ms_max: u64,
+    ) -> Result<(Store<GuestState>, Instance), GuestError> {
+        let mut store = Store::new(&host.engine.engine, GuestState::new(Arc::clone(host), role));
+        limits::apply(&mut store);
+        store.set_hostcall_fuel(host.config.payload_bytes_max + HOSTCALL_BYTES_BESIDE_PAYLOAD);
+        store.data_mut().limits.begin(cpu_ms_max);
+        let mut result = self.pre.instantiate_async(&mut store).await;
+        while let Err(error) = &result
+            && error.is::<wasmtime::PoolConcurrencyLimitError>()
+        {
+            // A component with several memories takes the room of several guests.
+            let Some(evicted) = lock(&host.suspended).evict() else { break };
+            drop(evicted);
+            result = self.pre.instantiate_async(&mut store).await;
+        }
+        match result {
+            Ok(instance) => {
+                store.data_mut().limits.started();
+                Ok((store, instance))
+            }
+            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+        }
+    }
+
+    /// An instance for an operation of an entity.
+    pub(crate) async fn live_entity(
+        &self,
+        host: &Arc<Host>,
+    ) -> Result<Live<entity::Guest>, GuestError> {
+        if let Some(live) = self.take_idle(host, &self.idle_entities) {
+            return Ok(live);
+        }
+        let interface = self.entity.as_ref().expect("checked when it was loaded");
+        let cpu_ms_max = host.config.turn_cpu_ms_max;
+        let instantiated = self.instantiate(host, Role::Idle, cpu_ms_max);
+        let (mut store, instance) = host.ticking(instantiated).await?;
+        match interface.load(&mut store, &instance) {
+            Ok(guest) => Ok(Live { store, guest }),
+            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+        }
+    }
+
+    /// An instance for an HTTP request.
+    pub(crate) async fn live_http(
+        &self,
+        host: &Arc<Host>,
+    ) -> Result<Live<http::Guest>, GuestError> {
+        if let Some(live) = self.take_idle(host, &self.idle_https) {
+            return Ok(live);
+        }
+        let interface = self.http.as_ref().expect("checked when it was loaded");
+        let cpu_ms_max = host.config.http_cpu_ms_max;
+        let instantiated = self.instantiate(host, Role::Idle, cpu_ms_max);
+        let (mut store, instance) = host.ticking(instantiated).await?;
+        match interface.load(&mut store, &instance) {
+            Ok(guest) => Ok(Live { store, guest }),
+            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+        }
+    }
+
+    /// Keeps an instance for the next operation.
+    pub(crate) fn keep_entity(&self, host: &Host, live: Live<entity::Guest>) {
+        keep_idle(host, &self.idle_entities, live);
+    }
+
+    /// Keeps an instance for the next request.
+    pub(crate) fn keep_http(&self, host: &Host, live: Live<http::Guest>) {
+        keep_idle(host, &self.idle_https, live);
+    }
+
+    /// Drops the idle instances.
+    pub(crate) fn drop_idle(&self, host: &Host) {
+        let entities = std::mem::take(&mut *lock(&self.idle_entities));
+        let https = std::mem::take(&mut *lock(&self.idle_https));
+        host.release_idle_places(entities.len() + https.len());
+    }
+
+    fn take_idle<G>(&self, host: &Host, idle: &Mutex<Vec<Live<G>>>) -> Option<Live<G>> {
+        let live = lock(idle).pop()?;
+        host.release_idle_places(1);
+        Some(live)
+    }
+
+    /// Asks the component what it is.
+    async fn describe(&self, host: &Arc<Host>) -> Result<Vec<LoadedFunction>, LoadError> {
+        let Ok(interface) = describe::GuestIndices::new(&self.pre) else {
+            return Err(LoadError::NoDescription);
+        };
+        let describe = async {
+            let (mut store, instance) =
+                self.instantiate(host, Role::Describe, DESCRIBE_CPU_MS_MAX).await?;
+            let described = match interface.load(&mut store, &instance) {
+                Ok(guest) => guest.call_describe(&mut store).await,
+                Err(error) => Err(error),
+            };
+            described.map_err(|error| GuestError::of_call(&error, store.data_mut()))
+        };
+        let described = host.ticking(describe).await;
+        let described = described.map_err(|error| LoadError::Describe(error.to_string()))?;
+        described.into_iter().map(loaded_function).collect()
+    }
+
+    /// Whether the description is complete and the exports hold what it promises.
+    fn check(&self, functions: &[LoadedFunction]) -> Result<(), LoadError> {
+        if functions.is_empty() {
+            return Err(LoadError::NoFunctions);
+        }
+        let mut seen = HashSet::new();
+        for function in functions {
+            let LoadedFunction { name, kind, .. } = function;
+            let (is_exported, interface) = match kind {
+                FunctionKind::Orchestrator => (self.orchestrator.is_some(), "orchestrator"),
+                FunctionKind::Entity => (self.entity.is_some(), "entity"),
+                FunctionKind::Activity => (self.has_activities, "activity"),
+                FunctionKind::Http => (self.http.is_some(), "http"),
+            };
+            let (kind, name) = (*kind, name.to_string());
+            if !is_exported {
+                return Err(LoadError::MissingExport { kind, name, interface });
+            }
+            if !seen.insert((kind, name.to_ascii_lowercase())) {
+                return Err(LoadError::Duplicate { kind, name });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts an instance aside for the next call, if it may be used again and there is room.
+fn keep_idle<G>(host: &Host, idle: &Mutex<Vec<Live<G>>>, live: Live<G>) {
+    let grown = live.store.data().limits.memory_grown_bytes();
+    if !host.config.strict_isolation
+        && grown <= REUSED_GROWN_BYTES_MAX
+        && host.take_idle_place()
+    {
+        lock(idle).push(live);
+    }
+}
+
+impl<G> Live<G> {
+    /// Begins a call.
+    pub(crate) fn begin(&mut self, role: Role, cpu_ms_max: u64) {
+        let state = self.store.data_mut();
+        state.role = role;
+        state.limits.begin(cpu_ms_max);
+        self.store.set_epoch_deadline(1);
+    }
+
+    /// Ends a call; gives what it left behind.
+    pub(crate) fn end(&mut self) -> Role {
+        let state = self.store.data_mut();
+        state.flush_output();
+        std::mem::replace(&mut state.role, Role::Idle)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+fn loaded_function(function: describe::Function) -> Result<LoadedFunction, LoadError> {
+    let name = FunctionName::new(&function.name)?;
+    let (kind, http) = match function.kind {
+        describe::FunctionKind::Orchestrator => (FunctionKind::Orchestrator, None),
+        describe::FunctionKind::Entity => (FunctionKind::Entity, None),
+        describe::FunctionKind::Activity => (FunctionKind::Activity, None),
+        describe::FunctionKind::Http(describe::HttpTrigger { methods, route }) => {
+            let methods = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
+            (FunctionKind::Http, Some(HttpTrigger { methods, route }))
+        }
+    };
+    Ok(LoadedFunction { name, kind, http })
+}
+
+/// An error with its causes on one line.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
