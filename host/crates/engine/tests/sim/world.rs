@@ -66,6 +66,8 @@ pub(crate) struct World {
     gated: Vec<(CommitSeq, ReplyId, Reply)>,
     /// Messages that will come a second time.
     copies: Vec<Message>,
+    /// Whether faults are over.
+    is_draining: bool,
     next_client: u64,
     model: Model,
     report: Report,
@@ -94,6 +96,7 @@ impl World {
             durable: CommitSeq(0),
             gated: Vec::new(),
             copies: Vec::new(),
+            is_draining: false,
             next_client: 0,
             model: Model::new(ledgers),
             report: Report { steps: 0, crashes: 0, fingerprint: 0 },
@@ -244,12 +247,15 @@ impl World {
         }
         // A sender that is not sure may send starts and replies again, much later.
         for message in &effects.sent {
+            if self.is_draining {
+                break;
+            }
             let is_repeatable = !matches!(message.body, MessageBody::EntityOperation { .. });
             if is_repeatable && self.rng.random_bool(0.1) {
                 self.copies.push(message.clone());
             }
         }
-        if !self.copies.is_empty() && self.rng.random_bool(0.1) {
+        if !self.is_draining && !self.copies.is_empty() && self.rng.random_bool(0.1) {
             let picked = self.rng.random_range(0..self.copies.len());
             effects.sent.push(self.copies.swap_remove(picked));
         }
@@ -366,7 +372,7 @@ impl World {
 
     /// Lets everything that is under way come to its end.
     fn drain(&mut self) {
-        self.copies.clear();
+        self.is_draining = true;
         let mut idle = 0;
         while idle < 3 {
             self.step += 1;
