@@ -70,7 +70,7 @@ async fn Ledger_Post_Orchestrator(
     posting: Posting,
 ) -> Result<String, Failure> {
     for side in ["first", "second"] {
-        let ledger = EntityId::new("Ledger", format!("{side}-{}", posting.account))?;
+        let ledger = EntityId::new("Ledger", &format!("{side}-{}", posting.account))?;
         let _entries: Vec<String> = context.call_entity(&ledger, "append", &posting.token).await?;
     }
     Ok(posting.token)
@@ -82,8 +82,8 @@ async fn Ledger_Get_Orchestrator(
     context: OrchestrationContext,
     account: String,
 ) -> Result<Account, Failure> {
-    let first = EntityId::new("Ledger", format!("first-{account}"))?;
-    let second = EntityId::new("Ledger", format!("second-{account}"))?;
+    let first = EntityId::new("Ledger", &format!("first-{account}"))?;
+    let second = EntityId::new("Ledger", &format!("second-{account}"))?;
     let tally = EntityId::new("Tally", &account)?;
     Ok(Account {
         first: context.call_entity(&first, "get", &()).await?,

@@ -20,13 +20,15 @@ pub(crate) struct Detached<T: Send + 'static> {
     call: Option<GuestFuture<T>>,
     /// What was never begun need not be finished.
     has_begun: bool,
+    /// What to do with a result that nobody takes: at least a failure belongs in the log.
+    on_lost: fn(T),
     /// Knows the calls that moved to their own tasks, so that a shutdown can wait for them.
     tracker: TaskTracker,
 }
 
 impl<T: Send + 'static> Detached<T> {
-    pub(crate) fn new(call: GuestFuture<T>, tracker: TaskTracker) -> Self {
-        Self { call: Some(call), has_begun: false, tracker }
+    pub(crate) fn new(call: GuestFuture<T>, on_lost: fn(T), tracker: TaskTracker) -> Self {
+        Self { call: Some(call), has_begun: false, on_lost, tracker }
     }
 }
 
@@ -51,9 +53,8 @@ impl<T: Send + 'static> Drop for Detached<T> {
         let Some(call) = self.call.take().filter(|_| self.has_begun) else { return };
         // Without a runtime the process is going down, and the call with it.
         let Ok(runtime) = Handle::try_current() else { return };
-        let rest = async move {
-            drop(call.await);
-        };
+        let on_lost = self.on_lost;
+        let rest = async move { on_lost(call.await) };
         drop(self.tracker.spawn_on(rest, &runtime));
     }
 }
@@ -77,9 +78,10 @@ mod tests {
                 inner_go_on.notified().await;
                 inner_ended.notify_one();
             }),
+            |()| {},
             tracker.clone(),
         );
-        assert!(futures_pending(&mut call).await);
+        assert!(is_pending(&mut call).await);
         drop(call);
         assert_eq!(tracker.len(), 1);
         go_on.notify_one();
@@ -91,12 +93,13 @@ mod tests {
     #[tokio::test]
     async fn call_that_never_began_is_dropped() {
         let tracker = TaskTracker::new();
-        drop(Detached::new(Box::pin(async { panic!("must not run") }), tracker.clone()));
+        let call = Box::pin(async { panic!("must not run") });
+        drop(Detached::<()>::new(call, |()| {}, tracker.clone()));
         assert!(tracker.is_empty());
     }
 
     /// Polls once; whether that was not enough.
-    async fn futures_pending(call: &mut Detached<()>) -> bool {
+    async fn is_pending(call: &mut Detached<()>) -> bool {
         std::future::poll_fn(|cx| {
             std::task::Poll::Ready(std::pin::Pin::new(&mut *call).poll(cx).is_pending())
         })

@@ -13,7 +13,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use everstate_engine::guest::{HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse};
+use everstate_engine::guest::{
+    HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
+};
 use everstate_types::FunctionName;
 use tokio_util::task::TaskTracker;
 
@@ -47,9 +49,8 @@ impl Triggers {
         let body = read_body(&parts, body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
         let call = self.functions.handle(function.clone(), request);
-        let answer = Detached::new(call, self.detached.clone())
-            .await
-            .map_err(|error| refusal(&function, &error))?;
+        let answer = Detached::new(call, log_lost, self.detached.clone());
+        let answer = answer.await.map_err(|error| refusal(&error))?;
         self.engine.durable(answer.seq).await;
         into_response(&function, answer.response)
     }
@@ -94,14 +95,22 @@ fn text_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+/// A function ended and nobody is there to take its answer.
+fn log_lost(result: Result<HttpAnswer, HttpFunctionError>) {
+    match result {
+        Ok(_) => tracing::debug!("a client went away before its answer"),
+        Err(error) => tracing::error!(%error, "after its client went away"),
+    }
+}
+
 /// The failure goes to the log; the caller learns that there was one.
-fn refusal(function: &FunctionName, error: &HttpFunctionError) -> ApiError {
+fn refusal(error: &HttpFunctionError) -> ApiError {
     match error {
         HttpFunctionError::NotFound(_) => ApiError::no_route(),
         HttpFunctionError::Overloaded => ApiError::overloaded(),
-        HttpFunctionError::Failed { failure, .. } => {
+        HttpFunctionError::Failed { name, failure } => {
             let internal = format!(
-                "the HTTP function `{function}` failed: {}: {}{}",
+                "the HTTP function `{name}` failed: {}: {}{}",
                 failure.error_type,
                 failure.error_message,
                 failure.stack_trace.as_deref().map(|t| format!("\n{t}")).unwrap_or_default(),

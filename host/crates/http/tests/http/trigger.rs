@@ -113,13 +113,13 @@ async fn answer_leaves_only_when_it_is_durable() {
     soon(server.engine.waiting.subscribe().wait_for(|count| *count == 1)).await.expect("waits");
     let response = connection.response();
     tokio::pin!(response);
-    assert!(futures_pending(response.as_mut()).await);
+    assert!(is_pending(response.as_mut()).await);
     server.engine.durable.send_replace(CommitSeq(7));
     assert_eq!(response.await.status, 200);
 }
 
 /// Polls once; whether that was not enough.
-async fn futures_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
 

@@ -73,9 +73,7 @@ impl Connection {
     }
 
     async fn read_more(&mut self) -> bool {
-        match soon(self.stream.read_buf(&mut self.read)).await {
-            Ok(count) => count > 0,
-            Err(error) => panic!("the connection broke: {error}"),
-        }
+        let count = soon(self.stream.read_buf(&mut self.read)).await;
+        count.expect("the connection does not break") > 0
     }
 }
