@@ -3,7 +3,7 @@
 #
 #   scripts/build-guests.sh [--package NAME]...     without --package: all packages guest-*
 #
-# EVERSTATE_GUESTS_TARGET_DIR is where cargo builds them; default: target/guests of the workspace.
+# GUESTS_TARGET_DIR is where cargo builds them; default: target/guests of the workspace.
 # The settings of a cargo that runs this (from a build script, say) are kept out of the inner build.
 set -euo pipefail
 
@@ -11,7 +11,7 @@ readonly TARGET=wasm32-wasip2
 readonly DEBIAN_RUSTC=/usr/bin/rustc
 
 workspace="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-target_dir="${EVERSTATE_GUESTS_TARGET_DIR:-$workspace/target/guests}"
+target_dir="${GUESTS_TARGET_DIR:-$workspace/target/guests}"
 
 packages=()
 while [ $# -gt 0 ]; do

@@ -41,8 +41,7 @@ struct RunArgs {
 /// Does what the arguments of the process say.
 pub(crate) fn run() -> anyhow::Result<()> {
     let Command::Run(args) = Cli::parse().command;
-    let overrides =
-        Overrides { functions: args.functions, data: args.data, listen: args.listen };
+    let overrides = Overrides { functions: args.functions, data: args.data, listen: args.listen };
     let config = HostConfig::load(args.config, std::env::vars_os(), overrides)?;
     telemetry::start(&config.log)?;
     host::run(config)

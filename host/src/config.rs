@@ -117,8 +117,7 @@ fn read_file(file: Option<&Path>) -> anyhow::Result<Table> {
         Err(error) => bail!("cannot read the configuration {}: {error}", path.display()),
     };
     let name = || format!("the configuration {}", path.display());
-    let table: Table =
-        text.parse().map_err(|error| one_line(&error)).with_context(name)?;
+    let table: Table = text.parse().map_err(|error| one_line(&error)).with_context(name)?;
     check(&table).with_context(name)?;
     Ok(table)
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use everstate_http::{RouteEntry, RouteTable, SharedRoutes};
-use everstate_runtime::{LoadedComponent, Runtime};
+use everstate_runtime::{Conflict, LoadedComponent, Runtime};
 use everstate_types::{FunctionKind, FunctionName};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
@@ -117,12 +117,13 @@ impl FunctionsFolder {
 
     fn watch(&self, notify: &Arc<Notify>) -> anyhow::Result<RecommendedWatcher> {
         let notify = Arc::clone(notify);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading files is an event too; whatever cannot be told apart counts as a change.
-            if event.as_ref().map_or(true, |event| !event.kind.is_access()) {
-                notify.notify_one();
-            }
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading files is an event too; whatever cannot be told apart counts as a change.
+                if event.as_ref().map_or(true, |event| !event.kind.is_access()) {
+                    notify.notify_one();
+                }
+            })?;
         watcher.watch(&self.path, RecursiveMode::NonRecursive)?;
         Ok(watcher)
     }
@@ -211,21 +212,18 @@ impl FunctionsFolder {
     }
 
     fn publish(&mut self) {
-        let components: Vec<_> = self
-            .order
-            .iter()
-            .filter_map(|path| self.files.get(path)?.component.clone())
-            .collect();
+        let components: Vec<_> =
+            self.order.iter().filter_map(|path| self.files.get(path)?.component.clone()).collect();
         let mut conflicts: Vec<String> =
-            self.runtime.publish(&components).iter().map(ToString::to_string).collect();
+            self.runtime.publish(&components).iter().map(explain).collect();
         let entries: Vec<_> = self
             .runtime
             .http_functions()
             .into_iter()
             .map(|function| RouteEntry {
                 function: function.name,
-                methods: function.methods,
-                route: function.route,
+                methods: function.trigger.methods,
+                route: function.trigger.route,
             })
             .collect();
         let (table, refused) = RouteTable::build(&entries);
@@ -258,12 +256,18 @@ impl FunctionsFolder {
 fn others(components: &[Arc<LoadedComponent>]) -> Vec<(FunctionKind, FunctionName)> {
     let mut others: Vec<_> = components
         .iter()
-        .flat_map(|component| component.functions())
+        .flat_map(|component| &component.functions)
+        .map(|function| (function.kind, function.name.clone()))
         .filter(|(kind, _)| *kind != FunctionKind::Http)
         .collect();
     others.sort();
     others.dedup();
     others
+}
+
+fn explain(conflict: &Conflict) -> String {
+    let Conflict { kind, name, kept, refused } = conflict;
+    format!("{refused}: the {kind} function `{name}` is refused, {kept} has one of that name")
 }
 
 fn name(path: &Path) -> String {

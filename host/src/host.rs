@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use everstate_engine::TaskHub;
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::StorageError;
-use everstate_http::{HttpServer, ManagementResponses, Services, SharedRoutes};
+use everstate_http::{HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes};
 use everstate_runtime::Runtime;
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
@@ -44,7 +44,8 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
     let runtime = Runtime::new(config.runtime, &config.data, Arc::new(ManagementResponses))?;
-    let routes = Arc::new(SharedRoutes::default());
+    let (no_routes, _) = RouteTable::build(&[]);
+    let routes = Arc::new(SharedRoutes::new(no_routes));
     let mut functions =
         FunctionsFolder::new(config.functions, runtime.clone(), Arc::clone(&routes));
     functions.load_all().await?;
@@ -62,10 +63,11 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let services = Services { functions: Arc::new(runtime), engine: Arc::new(client), routes };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
-    let following = tokio::spawn(functions.follow(move |functions| print_functions(address, functions)));
+    let following =
+        tokio::spawn(functions.follow(move |functions| print_functions(address, functions)));
     let stopping = Arc::clone(&hub);
     let drained = server
-        .serve(async move {
+        .run(async move {
             let name = shutdown.await;
             info!("{name}: finishing what is under way");
             stopping.refuse_new_work();

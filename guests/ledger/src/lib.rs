@@ -95,8 +95,10 @@ async fn Ledger_Get_Orchestrator(
 /// Posts a token and answers with it.
 #[http_trigger(route = "Ledger/{account}/{token}", methods = ["POST"])]
 fn Ledger_Post(request: HttpRequest, client: DurableClient) -> Result<HttpResponse, HttpError> {
-    let posting =
-        Posting { account: request.parse_route_value("account")?, token: request.parse_route_value("token")? };
+    let posting = Posting {
+        account: request.parse_route_value("account")?,
+        token: request.parse_route_value("token")?,
+    };
     let options =
         StartOptions { instance_id: Some(posting.token.clone()), ..StartOptions::default() };
     let id = client.start_new_with_options("Ledger_Post_Orchestrator", &posting, &options)?;

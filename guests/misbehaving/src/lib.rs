@@ -27,7 +27,10 @@ fn Misbehave_HttpStart(
 }
 
 #[orchestrator]
-async fn Misbehave_Orchestrator(_context: OrchestrationContext, how: String) -> Result<String, Failure> {
+async fn Misbehave_Orchestrator(
+    _context: OrchestrationContext,
+    how: String,
+) -> Result<String, Failure> {
     Ok(misbehave(&how))
 }
 

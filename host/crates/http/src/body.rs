@@ -4,6 +4,9 @@
 //! response if the connection were cut under it. So what comes in is thrown away for a moment
 //! first; if the body does not end within that, the connection ends with the response.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -11,6 +14,8 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, Version, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::body::Frame;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::HttpConfig;
@@ -27,26 +32,21 @@ pub(crate) async fn read_body(
     mut body: Body,
     config: &HttpConfig,
 ) -> Result<Bytes, ApiError> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
     let limit = config.request_bytes_max;
     // What the client says of the length is looked at before anything is read.
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(refuse(parts, body, limit).await);
     }
-    let deadline = Instant::now() + config.body_timeout();
+    let mut deadline = None;
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
-    loop {
-        let wait_until = deadline.min(Instant::now() + config.body_idle_timeout());
-        let frame = match timeout_at(wait_until, body.frame()).await {
-            Ok(Some(frame)) => frame,
+    while !body.is_end_stream() {
+        let frame = match next_frame(&mut body, &mut deadline, config).await {
+            Ok(Some(frame)) => frame.map_err(|error| closing(parts, broken(&error)))?,
             Ok(None) => break,
             Err(_) => return Err(closing(parts, too_slow())),
         };
-        let frame = frame.map_err(|error| closing(parts, broken(&error)))?;
         let Ok(data) = frame.into_data() else { continue };
         let read = first.as_ref().map_or(all.len(), Bytes::len);
         if read + data.len() > limit {
@@ -66,6 +66,22 @@ pub(crate) async fn read_body(
         }
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// Waits for the next piece. What is there already, which is most often all, takes no timer and no
+/// look at the clock.
+async fn next_frame(
+    body: &mut Body,
+    deadline: &mut Option<Instant>,
+    config: &HttpConfig,
+) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, Elapsed> {
+    let ready = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
+    if let Poll::Ready(frame) = ready {
+        return Ok(frame);
+    }
+    let now = Instant::now();
+    let deadline = *deadline.get_or_insert(now + config.body_timeout());
+    timeout_at(deadline.min(now + config.body_idle_timeout()), body.frame()).await
 }
 
 /// The refusal of a body that is too large.

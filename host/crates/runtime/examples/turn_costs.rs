@@ -72,56 +72,7 @@ async fn entity_operations(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
 }
 
 async fn orchestrations(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
-    let found = runtime
-        .find(FunctionKind::Orchestrator, "Database_PUT_Orchestrator")
-        .ok_or("not the guest `database`")?;
-    let started = HistoryEvent::new(Timestamp::from_millis(1), EventKind::OrchestratorStarted);
-    let execution = HistoryEvent::new(
-        Timestamp::from_millis(1),
-        EventKind::ExecutionStarted {
-            name: found.name.clone(),
-            version: None,
-            input: Payload::from(r#"{"Key":"1","Value":"my-value"}"#),
-            parent: None,
-            tags: Vec::new(),
-            scheduled_start: None,
-        },
-    );
-    let first = OrchestrationWorkItem {
-        instance_id: InstanceId::orchestration("an-instance")?,
-        execution_id: ExecutionId::new(Uuid::nil()),
-        name: found.name,
-        component: found.component,
-        parent_instance_id: None,
-        tags: Vec::new(),
-        history: Arc::default(),
-        new_events: Arc::new(vec![started.clone(), execution.clone()]),
-    };
-    let called = HistoryEvent::of_action(
-        0,
-        Timestamp::from_millis(1),
-        EventKind::EntityOperationCalled {
-            request_id: Uuid::nil(),
-            entity: EntityId::new("Register", "1")?,
-            operation: "set".to_owned(),
-            input: Some(Payload::from("\"my-value\"")),
-        },
-    );
-    let completed = HistoryEvent::new(
-        Timestamp::from_millis(2),
-        EventKind::EntityOperationCompleted {
-            scheduled_id: 0,
-            request_id: Uuid::nil(),
-            output: Some(Payload::from("\"my-value\"")),
-        },
-    );
-    let ended = HistoryEvent::new(Timestamp::from_millis(1), EventKind::OrchestratorCompleted);
-    let second = OrchestrationWorkItem {
-        history: Arc::new(vec![started.clone(), execution, called, ended]),
-        new_events: Arc::new(vec![started, completed]),
-        ..first.clone()
-    };
-
+    let (first, second) = two_turns(runtime)?;
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let outcome = runtime.run_orchestration(first.clone()).await;
@@ -142,6 +93,54 @@ async fn orchestrations(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
     }
     report("orchestrator, replayed to its end", start);
     Ok(())
+}
+
+/// The turns of an execution that calls an entity and returns what it gives.
+fn two_turns(
+    runtime: &Runtime,
+) -> Result<(OrchestrationWorkItem, OrchestrationWorkItem), Box<dyn Error>> {
+    let found = runtime
+        .find(FunctionKind::Orchestrator, "Database_PUT_Orchestrator")
+        .ok_or("not the guest `database`")?;
+    let event = |kind| HistoryEvent::new(Timestamp::from_millis(1), kind);
+    let started = event(EventKind::OrchestratorStarted);
+    let execution = event(EventKind::ExecutionStarted {
+        name: found.name.clone(),
+        version: None,
+        input: Payload::from(r#"{"Key":"1","Value":"my-value"}"#),
+        parent: None,
+        tags: Vec::new(),
+        scheduled_start: None,
+    });
+    let called = EventKind::EntityOperationCalled {
+        request_id: Uuid::nil(),
+        entity: EntityId::new("Register", "1")?,
+        operation: "set".to_owned(),
+        input: Some(Payload::from("\"my-value\"")),
+    };
+    let called = HistoryEvent::of_action(0, Timestamp::from_millis(1), called);
+    let completed = event(EventKind::EntityOperationCompleted {
+        scheduled_id: 0,
+        request_id: Uuid::nil(),
+        output: Some(Payload::from("\"my-value\"")),
+    });
+    let first = OrchestrationWorkItem {
+        instance_id: InstanceId::orchestration("an-instance")?,
+        execution_id: ExecutionId::new(Uuid::nil()),
+        name: found.name,
+        component: found.component,
+        parent_instance_id: None,
+        tags: Vec::new(),
+        history: Arc::default(),
+        new_events: Arc::new(vec![started.clone(), execution.clone()]),
+    };
+    let ended = event(EventKind::OrchestratorCompleted);
+    let second = OrchestrationWorkItem {
+        history: Arc::new(vec![started.clone(), execution, called, ended]),
+        new_events: Arc::new(vec![started, completed]),
+        ..first.clone()
+    };
+    Ok((first, second))
 }
 
 async fn http_requests(runtime: &Runtime) -> Result<(), Box<dyn Error>> {

@@ -1,8 +1,8 @@
 //! The host side of the contract's interface `client`: what HTTP functions may ask of the engine.
 
+use everstate_engine::ClientError;
 use everstate_engine::client::{Client, ConflictPolicy, Observed, StartRequest};
 use everstate_engine::storage::CommitSeq;
-use everstate_engine::ClientError;
 use everstate_types::FunctionName;
 
 use crate::bindings::imports::client::{

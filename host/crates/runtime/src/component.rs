@@ -249,10 +249,7 @@ impl Code {
 /// Puts an instance aside for the next call, if it may be used again and there is room.
 fn keep_idle<G>(host: &Host, idle: &Mutex<Vec<Live<G>>>, live: Live<G>) {
     let grown = live.store.data().limits.memory_grown_bytes();
-    if !host.config.strict_isolation
-        && grown <= REUSED_GROWN_BYTES_MAX
-        && host.take_idle_place()
-    {
+    if !host.config.strict_isolation && grown <= REUSED_GROWN_BYTES_MAX && host.take_idle_place() {
         lock(idle).push(live);
     }
 }

@@ -14,8 +14,8 @@ use crate::bindings::imports::entity_context;
 use crate::bindings::imports::types::{self, HostError, LogLevel};
 use crate::component::{Code, Live};
 use crate::convert::{
-    entity_id, failure, function_name, instance_id, level, not_available, optional_payload, payload,
-    to_entity_id,
+    entity_id, failure, function_name, instance_id, level, not_available, optional_payload,
+    payload, to_entity_id,
 };
 use crate::error::GuestError;
 use crate::executor::Host;

@@ -49,7 +49,9 @@ pub enum LoadError {
     #[error("it describes no function")]
     NoFunctions,
     /// It describes a function and does not export what runs it.
-    #[error("it describes the {kind} function `{name}` but does not export `everstate:functions/{interface}`")]
+    #[error(
+        "it describes the {kind} function `{name}` but does not export `everstate:functions/{interface}`"
+    )]
     MissingExport {
         /// The kind, for people.
         kind: everstate_types::FunctionKind,

@@ -135,6 +135,8 @@ impl World {
         };
         self.lanes = (0..lane_count).map(|_| lane()).collect();
         self.gated.clear();
+        // A sender that died with its change does not send it again.
+        self.copies.clear();
         self.durable = CommitSeq(0);
         let (messages, next) = self.storage.recover();
         self.commits = CommitQueue::new(next, messages.iter().map(|(id, _)| *id));

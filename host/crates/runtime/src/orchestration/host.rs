@@ -144,8 +144,8 @@ impl Host for GuestState {
     ) -> Answer<Handle> {
         let bytes_max = self.host.config.payload_bytes_max;
         let mut script = self.script()?;
-        let parsed = entity_id(&entity)
-            .and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
+        let parsed =
+            entity_id(&entity).and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
         match parsed {
             Ok((entity, input)) => {
                 answer(script.call(Action::CallEntity { entity, operation, input }))
@@ -166,8 +166,8 @@ impl Host for GuestState {
         if at.is_some() {
             return Ok(Err(not_available("a signal at a later time")));
         }
-        let parsed = entity_id(&entity)
-            .and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
+        let parsed =
+            entity_id(&entity).and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
         match parsed {
             Ok((entity, input)) => {
                 answer(script.send(Action::SignalEntity { entity, operation, input }))

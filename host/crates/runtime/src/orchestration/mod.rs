@@ -55,11 +55,7 @@ fn begin(host: &Arc<Host>, code: Arc<Code>, item: OrchestrationWorkItem) -> Orch
     OrchestratorGuest { run, script }
 }
 
-fn run_to_end(
-    host: Arc<Host>,
-    code: Arc<Code>,
-    script: Arc<Mutex<Script>>,
-) -> OrchestratorFuture {
+fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> OrchestratorFuture {
     Box::pin(async move {
         let name = lock(&script).item.name.clone();
         let Some(interface) = &code.orchestrator else {
@@ -88,33 +84,42 @@ fn conclude(
     result: Option<Result<Result<String, Failure>, GuestError>>,
 ) -> OrchestrationOutcome {
     let mut script = lock(&guest.script);
-    let result = match result {
-        None => OrchestrationResult::Waiting,
-        Some(Ok(Ok(output))) if output.len() > host.config.payload_bytes_max => {
-            let (bytes, limit) = (output.len(), host.config.payload_bytes_max);
-            let error = GuestError::PayloadTooLarge { what: "the output", bytes, limit };
-            OrchestrationResult::Failed(error.into_failure())
-        }
-        Some(Ok(Ok(output))) => OrchestrationResult::Completed(Payload::from(output)),
-        Some(Ok(Err(failure))) => OrchestrationResult::Failed(failure),
-        Some(Err(error)) => OrchestrationResult::Failed(error.into_failure()),
-    };
-    let has_returned = matches!(result, OrchestrationResult::Completed(_));
-    // A run that ends well without repeating its past has left its history behind.
-    let followed = !has_returned || script.finish("ended").is_ok();
+    if let Some(Ok(_)) = &result {
+        script.end();
+    }
     if let Some(mismatch) = script.take_mismatch() {
-        debug_assert!(!followed || !has_returned);
         return ended(OrchestrationResult::Failed(mismatch));
     }
     let (actions, custom_status) = script.take_outcome();
-    if result == OrchestrationResult::Waiting {
-        let id = script.item.instance_id.clone();
-        let grown = script.memory_grown_bytes;
-        drop(script);
-        let dropped = lock(&host.suspended).keep(id, guest, grown);
-        drop(dropped);
-    }
+    let result = match result {
+        Some(result) => ending(result, host.config.payload_bytes_max),
+        None => {
+            let id = script.item.instance_id.clone();
+            let grown = script.memory_grown_bytes;
+            drop(script);
+            let dropped = lock(&host.suspended).keep(id, guest, grown);
+            drop(dropped);
+            OrchestrationResult::Waiting
+        }
+    };
     OrchestrationOutcome { actions, custom_status, result }
+}
+
+/// How an orchestrator ended that did.
+fn ending(
+    result: Result<Result<String, Failure>, GuestError>,
+    bytes_max: usize,
+) -> OrchestrationResult {
+    match result {
+        Ok(Ok(output)) if output.len() > bytes_max => {
+            let (bytes, limit) = (output.len(), bytes_max);
+            let error = GuestError::PayloadTooLarge { what: "the output", bytes, limit };
+            OrchestrationResult::Failed(error.into_failure())
+        }
+        Ok(Ok(output)) => OrchestrationResult::Completed(Payload::from(output)),
+        Ok(Err(failure)) => OrchestrationResult::Failed(failure),
+        Err(error) => OrchestrationResult::Failed(error.into_failure()),
+    }
 }
 
 /// An outcome without anything but an end.

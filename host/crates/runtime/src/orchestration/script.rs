@@ -78,6 +78,9 @@ struct Completion {
     outcome: Result<Payload, Failure>,
 }
 
+/// A handle and how what it stands for has ended.
+pub(crate) type Delivery = (u32, Result<Payload, Failure>);
+
 /// Why a call of the guest got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScriptError {
@@ -248,10 +251,7 @@ impl Script {
     }
 
     /// Takes the completion that came first among these handles; `None`: the guest has to wait.
-    pub(crate) fn wait_any(
-        &mut self,
-        handles: &[u32],
-    ) -> Result<Option<(u32, Result<Payload, Failure>)>, ScriptError> {
+    pub(crate) fn wait_any(&mut self, handles: &[u32]) -> Result<Option<Delivery>, ScriptError> {
         if handles.is_empty() {
             return Err(ScriptError::BadHandle("wait-any without handles never ends".to_owned()));
         }
@@ -275,7 +275,7 @@ impl Script {
             }
         }
         let Some((_, handle)) = first else {
-            self.finish("waits")?;
+            self.check_all_repeated("waits")?;
             self.waiting = true;
             return Ok(None);
         };
@@ -312,14 +312,20 @@ impl Script {
         }
     }
 
-    /// Checks that a guest that `ended` or `waits` has repeated all that the history has.
-    pub(crate) fn finish(&mut self, how: &str) -> Result<(), ScriptError> {
+    /// The guest has returned. If it has not repeated all that the history has, that is a mismatch.
+    pub(crate) fn end(&mut self) {
+        if self.check_all_repeated("ended").is_err() {
+            tracing::debug!(instance_id = %self.item.instance_id, "ended before its history");
+        }
+    }
+
+    fn check_all_repeated(&mut self, now: &str) -> Result<(), ScriptError> {
         let number = self.handles.len();
-        let missing = self.recorded.iter().skip(number).position(Option::is_some);
-        let Some(missing) = missing.map(|offset| number + offset) else { return Ok(()) };
-        let index = self.recorded[missing].unwrap_or_default();
+        let mut rest = self.recorded.iter().enumerate().skip(number);
+        let missing = rest.find_map(|(number, index)| index.map(|index| (number, index)));
+        let Some((missing, index)) = missing else { return Ok(()) };
         let event = describe_event(&self.item.history[index].kind);
-        Err(self.mismatched(missing, &event, &format!("{how} without it")))
+        Err(self.mismatched(missing, &event, &format!("{now} without it")))
     }
 
     /// What this turn gave besides its result.

@@ -28,6 +28,7 @@ fn open(folder: &Path) -> RocksStorage {
 }
 
 /// Writes one commit.
+#[expect(clippy::needless_pass_by_value, reason = "scenarios build the commit in the call")]
 fn commit(storage: &RocksStorage, batch: CommitBatch) {
     storage.write(&batch).expect("the disk is good");
 }

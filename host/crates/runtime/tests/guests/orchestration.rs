@@ -1,0 +1,207 @@
+//! Turns of orchestrators: kept or replayed, pinned to their code, ended when they misbehave.
+
+use std::sync::Arc;
+
+use everstate_engine::guest::{
+    GuestExecutor, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
+};
+use everstate_types::{
+    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionKind, HistoryEvent,
+    InstanceId, Payload, Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{Fixture, load};
+
+const PUT_INPUT: &str = r#"{"Key":"1","Value":"a"}"#;
+
+fn event(kind: EventKind) -> HistoryEvent {
+    HistoryEvent::new(Timestamp::from_millis(1), kind)
+}
+
+/// The first turn of an execution.
+fn first_turn(fixture: &Fixture, name: &str, input: &str) -> OrchestrationWorkItem {
+    let found = fixture.runtime.find(FunctionKind::Orchestrator, name).expect("published");
+    let started = EventKind::ExecutionStarted {
+        name: found.name.clone(),
+        version: None,
+        input: Payload::from(input),
+        parent: None,
+        tags: Vec::new(),
+        scheduled_start: None,
+    };
+    OrchestrationWorkItem {
+        instance_id: InstanceId::orchestration("an-instance").expect("a valid id"),
+        execution_id: ExecutionId::new(Uuid::nil()),
+        name: found.name,
+        component: found.component,
+        parent_instance_id: None,
+        tags: Vec::new(),
+        history: Arc::default(),
+        new_events: Arc::new(vec![event(EventKind::OrchestratorStarted), event(started)]),
+    }
+}
+
+/// The turn after one that called an entity, with the answer to that call.
+fn next_turn(turn: &OrchestrationWorkItem, called: &Action, answer: &str) -> OrchestrationWorkItem {
+    let Action::CallEntity { entity, operation, input } = called.clone() else {
+        panic!("no call: {called:?}");
+    };
+    let mut history = turn.history.to_vec();
+    history.extend(turn.new_events.iter().cloned());
+    let number = history.iter().filter(|event| event.event_id >= 0).count();
+    let scheduled_id = i32::try_from(number).expect("few");
+    let request_id = Uuid::nil();
+    let kind = EventKind::EntityOperationCalled { request_id, entity, operation, input };
+    history.push(HistoryEvent::of_action(scheduled_id, Timestamp::from_millis(1), kind));
+    history.push(event(EventKind::OrchestratorCompleted));
+    let output = Some(Payload::from(answer));
+    let answer = EventKind::EntityOperationCompleted { scheduled_id, request_id, output };
+    OrchestrationWorkItem {
+        history: Arc::new(history),
+        new_events: Arc::new(vec![event(EventKind::OrchestratorStarted), event(answer)]),
+        ..turn.clone()
+    }
+}
+
+fn failure(outcome: &OrchestrationOutcome) -> &Failure {
+    match &outcome.result {
+        OrchestrationResult::Failed(failure) => failure,
+        other => panic!("it did not fail: {other:?}"),
+    }
+}
+
+fn set_register(key: &str, value: &str) -> Action {
+    Action::CallEntity {
+        entity: EntityId::new("Register", key).expect("a valid id"),
+        operation: "set".to_owned(),
+        input: Some(Payload::from(value)),
+    }
+}
+
+#[tokio::test]
+async fn orchestrator_gives_the_same_whether_it_was_kept_or_is_replayed() {
+    let fixture = Fixture::with_guests(&["ledger"]).await;
+    let posting = r#"{"account":"1","token":"t"}"#;
+    let mut outcomes = Vec::new();
+    for is_kept in [true, false] {
+        let mut turn = first_turn(&fixture, "Ledger_Post_Orchestrator", posting);
+        let mut of_run = Vec::new();
+        loop {
+            let outcome = fixture.runtime.run_orchestration(turn.clone()).await;
+            of_run.push(outcome.clone());
+            if outcome.result != OrchestrationResult::Waiting {
+                break;
+            }
+            if !is_kept {
+                fixture.runtime.forget(&turn.instance_id);
+            }
+            turn = next_turn(&turn, &outcome.actions[0], "[]");
+        }
+        outcomes.push(of_run);
+    }
+    assert_eq!(outcomes[0].len(), 3);
+    assert_eq!(outcomes[0][2].result, OrchestrationResult::Completed(Payload::from("\"t\"")));
+    assert_eq!(outcomes[0], outcomes[1]);
+}
+
+#[tokio::test]
+async fn kept_orchestrator_is_replayed_when_the_history_is_not_what_it_saw() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    let outcome = fixture.runtime.run_orchestration(first.clone()).await;
+    assert_eq!(outcome.actions, [set_register("1", "\"a\"")]);
+    // The outcome was lost; the same turn again gives the same.
+    assert_eq!(fixture.runtime.run_orchestration(first).await, outcome);
+    // Another execution of the same id begins from the start.
+    let mut other = first_turn(&fixture, "Database_PUT_Orchestrator", r#"{"Key":"2","Value":"b"}"#);
+    other.execution_id = ExecutionId::new(Uuid::max());
+    let outcome = fixture.runtime.run_orchestration(other).await;
+    assert_eq!(outcome.actions, [set_register("2", "\"b\"")]);
+}
+
+#[tokio::test]
+async fn orchestrator_that_does_not_follow_its_history_fails() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    let turn = next_turn(&first, &set_register("1", "\"another\""), "\"a\"");
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert_eq!(failure(&outcome).error_type, "NonDeterminism");
+    let message = &failure(&outcome).error_message;
+    assert!(message.contains("with \"another\"") && message.contains("with \"a\""), "{message}");
+    assert_eq!(outcome.actions, []);
+}
+
+#[tokio::test]
+async fn misbehaving_orchestrator_fails_with_the_reason() {
+    let fixture = Fixture::with_guests(&["misbehaving"]).await;
+    for (how, error_type) in
+        [("trap", "GuestTrapped"), ("loop", "CpuTimeExceeded"), ("allocate", "MemoryLimitExceeded")]
+    {
+        let turn = first_turn(&fixture, "Misbehave_Orchestrator", &format!("\"{how}\""));
+        let outcome = fixture.runtime.run_orchestration(turn).await;
+        assert_eq!(failure(&outcome).error_type, error_type, "{how}");
+        if how == "trap" {
+            let message = &failure(&outcome).error_message;
+            assert!(message.contains("asked to trap"), "{message}");
+        }
+    }
+    let turn = first_turn(&fixture, "Misbehave_Orchestrator", "\"behave\"");
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert_eq!(outcome.result, OrchestrationResult::Completed(Payload::from("\"behave\"")));
+}
+
+#[tokio::test]
+async fn input_that_the_orchestrator_does_not_understand_is_its_own_failure() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let turn = first_turn(&fixture, "Database_PUT_Orchestrator", "17");
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert!(!failure(&outcome).error_type.starts_with("Guest"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn execution_keeps_its_code_after_a_restart_without_it() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    let outcome = fixture.runtime.run_orchestration(first.clone()).await;
+    let turn = next_turn(&first, &outcome.actions[0], "\"a\"");
+    let fixture = fixture.restart();
+    assert_eq!(fixture.runtime.find(FunctionKind::Orchestrator, first.name.as_str()), None);
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert_eq!(outcome.result, OrchestrationResult::Completed(Payload::from("\"a\"")));
+}
+
+#[tokio::test]
+async fn execution_keeps_its_code_when_newer_code_is_published() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    let newer = load(&fixture.runtime, "ledger").await;
+    assert_eq!(fixture.runtime.publish(&[newer]), []);
+    let outcome = fixture.runtime.run_orchestration(first).await;
+    assert_eq!(outcome.result, OrchestrationResult::Waiting);
+}
+
+#[tokio::test]
+async fn execution_whose_code_is_gone_fails_and_says_so() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let mut turn = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    turn.component = ComponentHash([7; 32]);
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert_eq!(failure(&outcome).error_type, "ComponentMissing");
+}
+
+#[tokio::test]
+async fn more_waiting_orchestrators_than_are_kept_all_go_on() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let mut turns = Vec::new();
+    for number in 0..30 {
+        let mut first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+        first.instance_id = InstanceId::orchestration(&number.to_string()).expect("a valid id");
+        let outcome = fixture.runtime.run_orchestration(first.clone()).await;
+        turns.push(next_turn(&first, &outcome.actions[0], "\"a\""));
+    }
+    for turn in turns {
+        let outcome = fixture.runtime.run_orchestration(turn).await;
+        assert_eq!(outcome.result, OrchestrationResult::Completed(Payload::from("\"a\"")));
+    }
+}
