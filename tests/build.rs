@@ -1,6 +1,6 @@
 //! Builds the guests as components and names each of them in a constant.
 //!
-//! `EVERSTATE_GUESTS_DIR` names a directory with components that are there already; then nothing is
+//! `GUESTS_DIR` names a directory with components that are there already; then nothing is
 //! built. Otherwise `scripts/build-guests.sh` builds them; its last line of output is the directory.
 
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use std::{env, fs};
 
 fn main() {
     let root = Path::new(&variable("CARGO_MANIFEST_DIR")).join("..");
-    println!("cargo::rerun-if-env-changed=EVERSTATE_GUESTS_DIR");
+    println!("cargo::rerun-if-env-changed=GUESTS_DIR");
     for path in ["guests", "guest-sdk", "wit", "scripts/build-guests.sh"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    let built = match env::var_os("EVERSTATE_GUESTS_DIR") {
+    let built = match env::var_os("GUESTS_DIR") {
         Some(directory) => PathBuf::from(directory),
         None => build(&root),
     };

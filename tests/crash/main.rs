@@ -1,6 +1,6 @@
 //! The host is killed at random moments under random load, again and again, on the same data.
 //!
-//! `EVERSTATE_CRASH_CYCLES` says how often (`make crash`), `EVERSTATE_CRASH_SEED` repeats the choices
+//! `CRASH_CYCLES` says how often (`make crash`), `CRASH_SEED` repeats the choices
 //! of a run: keys, values, kinds of requests, moments of death. What the machine makes of them is
 //! different each time.
 
@@ -46,9 +46,9 @@ const CONFIG: &str = "[runtime]\nwait_limit_ms = 25\n";
 
 #[tokio::test]
 async fn kill_9_under_load_loses_nothing_and_does_nothing_twice() -> Result<()> {
-    let cycles = number("EVERSTATE_CRASH_CYCLES")?.unwrap_or(CYCLES);
-    let seed = number("EVERSTATE_CRASH_SEED")?.unwrap_or_else(rand::random);
-    println!("EVERSTATE_CRASH_SEED={seed} EVERSTATE_CRASH_CYCLES={cycles}");
+    let cycles = number("CRASH_CYCLES")?.unwrap_or(CYCLES);
+    let seed = number("CRASH_SEED")?.unwrap_or_else(rand::random);
+    println!("CRASH_SEED={seed} CRASH_CYCLES={cycles}");
     run(seed, cycles).await.with_context(|| format!("seed {seed}"))
 }
 

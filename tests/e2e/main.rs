@@ -13,12 +13,15 @@
 
 mod database;
 mod deploy;
+mod determinism;
 mod disk;
 mod durability;
 mod keys;
 mod many_clients;
+mod robustness;
 mod shutdown;
 mod start;
+mod status;
 
 use everstate_tests::host::{HostOptions, HostProcess};
 

@@ -1,7 +1,7 @@
 //! Does what guests must not: `POST /Misbehave/{place}/{how}`.
 //!
-//! The place is `http`, `orchestrator` or `entity`; how is `trap`, `loop`, `allocate` or `behave`.
-//! The host ends each of them and is otherwise unmoved.
+//! The place is `http`, `orchestrator` or `entity`; how is `trap`, `loop` or `allocate`, which the host
+//! must end without being moved otherwise, `toil`, which takes long but ends, or anything else.
 
 use std::hint::black_box;
 
@@ -63,6 +63,12 @@ fn misbehave(how: &str) -> String {
             loop {
                 all.push(black_box(vec![1_u8; 1 << 20]));
             }
+        }
+        "toil" => {
+            for step in 0..500_000_000_u64 {
+                black_box(step);
+            }
+            how.to_owned()
         }
         _ => how.to_owned(),
     }

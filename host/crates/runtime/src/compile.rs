@@ -24,7 +24,10 @@ const CONTRACT_VERSION: &str = "0.1";
 /// Where the version is told in the names of imports and exports.
 const CONTRACT_PREFIX: &str = "everstate:functions/";
 
-/// What a file with a core module begins with, and one with a component.
+/// The system interfaces that guests may import.
+const WASI_PREFIX: &str = "wasi:";
+
+/// What a file with a core module begins with.
 const CORE_MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Compiles components and remembers the result on disk.
@@ -59,7 +62,7 @@ impl Compiler {
     pub(crate) fn deploy(&self, bytes: &[u8]) -> Result<(ComponentHash, Component), LoadError> {
         let hash = ComponentHash(Sha256::digest(bytes).into());
         let component = self.compile(hash, bytes)?;
-        check_contract(&component)?;
+        check_names(&component)?;
         let path = self.component_path(hash);
         if !path.exists() {
             // Orchestrations will depend on it, so it has to be as durable as they are.
@@ -125,26 +128,36 @@ impl Compiler {
     }
 }
 
-/// Whether everything that the component shares with this host has the host's version.
-fn check_contract(component: &Component) -> Result<(), LoadError> {
+/// Whether the component imports only from packages that this host offers, and shares the host's
+/// version of the contract. Whether the types fit is found when the imports are resolved.
+fn check_names(component: &Component) -> Result<(), LoadError> {
     let ty = component.component_type();
     let engine = component.engine();
-    let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
-    let exports = ty.exports(engine).filter_map(|(name, item)| {
-        matches!(item.ty, ComponentItem::ComponentInstance(_)).then(|| name.to_owned())
-    });
-    for name in imports.chain(exports) {
-        let Some(interface) = name.strip_prefix(CONTRACT_PREFIX) else { continue };
-        let version = interface.split_once('@').map_or("", |(_, version)| version);
-        let is_ours = version
-            .strip_prefix(CONTRACT_VERSION)
-            .is_some_and(|patch| patch.is_empty() || patch.starts_with('.'));
-        if !is_ours {
-            let found = version.to_owned();
-            return Err(LoadError::ContractVersion { found, expected: CONTRACT_VERSION });
+    for (import, _) in ty.imports(engine) {
+        if !import.starts_with(WASI_PREFIX) && !import.starts_with(CONTRACT_PREFIX) {
+            return Err(LoadError::Import(format!("`{import}`")));
+        }
+        check_version(import)?;
+    }
+    for (export, item) in ty.exports(engine) {
+        if matches!(item.ty, ComponentItem::ComponentInstance(_)) {
+            check_version(export)?;
         }
     }
     Ok(())
+}
+
+/// Whether an interface, if it is one of the contract, has the host's version.
+fn check_version(name: &str) -> Result<(), LoadError> {
+    let Some(interface) = name.strip_prefix(CONTRACT_PREFIX) else { return Ok(()) };
+    let version = interface.split_once('@').map_or("", |(_, version)| version);
+    match version.strip_prefix(CONTRACT_VERSION) {
+        Some(patch) if patch.is_empty() || patch.starts_with('.') => Ok(()),
+        _ => {
+            let found = version.to_owned();
+            Err(LoadError::ContractVersion { found, expected: CONTRACT_VERSION })
+        }
+    }
 }
 
 /// Writes a file so that it is there as a whole or not at all.
@@ -176,4 +189,22 @@ fn write_atomically(path: &Path, parts: &[&[u8]], durably: bool) -> std::io::Res
 
 fn io_error(path: &Path, source: std::io::Error) -> LoadError {
     LoadError::Io { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_version;
+    use crate::error::LoadError;
+
+    #[test]
+    fn contract_of_another_minor_version_is_refused_before_version_one() {
+        for name in ["wasi:io/poll@0.2.3", "everstate:functions/http@0.1.0"] {
+            assert!(check_version(name).is_ok(), "{name}");
+        }
+        assert!(check_version("everstate:functions/http@0.1.7").is_ok());
+        for version in ["0.2.0", "1.1.0", "0.10.0", ""] {
+            let error = check_version(&format!("everstate:functions/http@{version}"));
+            assert!(matches!(error, Err(LoadError::ContractVersion { .. })), "{version}");
+        }
+    }
 }

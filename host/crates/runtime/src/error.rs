@@ -29,7 +29,7 @@ pub enum LoadError {
     #[error("not a WebAssembly component: {0}")]
     Invalid(String),
     /// It imports something that this host does not offer.
-    #[error("an import cannot be satisfied: {0}")]
+    #[error("it imports what this host does not offer: {0}")]
     Import(String),
     /// It was built against another version of the contract.
     #[error("built against version {found} of everstate:functions, this host has {expected}")]

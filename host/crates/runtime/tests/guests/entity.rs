@@ -39,7 +39,7 @@ async fn batch_runs_in_order_on_one_state() {
         })
         .collect();
     let text = |text: &str| Some(text.to_owned());
-    assert_eq!(results, [text("null"), text("\"a\""), text("\"a\""), text("\"b\"")]);
+    assert_eq!(results, [None, text("\"a\""), text("\"a\""), text("\"b\"")]);
     assert_eq!(outcome.state, Some(Payload::from("\"b\"")));
 }
 

@@ -74,7 +74,7 @@ async fn import_that_the_host_does_not_offer_is_named() {
     let bytes = guest("missing-import");
     let error = fixture.runtime.load("missing.wasm", bytes).await.expect_err("it cannot link");
     assert!(matches!(error, LoadError::Import(_)), "{error}");
-    assert!(error.to_string().contains("nowhere:missing/thing"), "{error}");
+    assert!(error.to_string().contains("`example:weather/forecast@1.0.0`"), "{error}");
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
 }
 

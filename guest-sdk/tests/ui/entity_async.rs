@@ -1,0 +1,8 @@
+use everstate_sdk::{EntityContext, entity};
+
+#[entity]
+async fn Counter(context: &mut EntityContext) -> bool {
+    context.has_state()
+}
+
+fn main() {}

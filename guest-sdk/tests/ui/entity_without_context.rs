@@ -1,0 +1,8 @@
+use everstate_sdk::entity;
+
+#[entity]
+fn Counter() -> bool {
+    true
+}
+
+fn main() {}
