@@ -3,6 +3,8 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST := $(TARGET)/release/everstate
 FUNCTIONS := host/functions
+# The guest that `make deploy` compiles: a folder of guests/.
+GUEST ?= database
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build guests deploy run test lint unit crash sim mutants bench
@@ -19,8 +21,8 @@ build: setup ## Compile the host.
 guests: setup ## Compile the guests to components.
 	@scripts/build-guests.sh
 
-deploy: setup ## Compile guests/database and copy it into host/functions, where a running host picks it up.
-	@scripts/deploy.sh $(FUNCTIONS) guest-database
+deploy: setup ## Compile a guest (GUEST=database) into host/functions, where a running host picks it up.
+	@scripts/deploy.sh $(FUNCTIONS) guest-$(GUEST)
 
 run: build deploy ## Start the host with guests/database on 127.0.0.1:7071.
 	@exec $(HOST) run --functions $(FUNCTIONS) --data host/data

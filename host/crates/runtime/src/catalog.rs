@@ -140,12 +140,21 @@ impl Catalog {
             }
         }
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = next;
-        for code in read(&self.codes).values() {
-            if !components.iter().any(|component| component.hash == code.hash) {
+        self.forget_unpublished(host, components);
+        conflicts
+    }
+
+    /// Drops the code that is neither published nor in use, and idle guests of all that is not
+    /// published. An orchestration that still needs it has it loaded again from the data folder.
+    fn forget_unpublished(&self, host: &Host, components: &[Arc<LoadedComponent>]) {
+        let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
+        codes.retain(|hash, code| {
+            let is_published = components.iter().any(|component| component.hash == *hash);
+            if !is_published {
                 code.drop_idle(host);
             }
-        }
-        conflicts
+            is_published || Arc::strong_count(code) > 1
+        });
     }
 
     /// The published HTTP functions, in the order in which they were given.

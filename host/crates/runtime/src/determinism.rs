@@ -145,3 +145,109 @@ impl GuestState {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use everstate_engine::client::InstanceStatus;
+    use everstate_engine::guest::{HttpResponse, StatusResponses};
+    use everstate_types::{ExecutionId, InstanceId};
+    use uuid::Uuid;
+    use wasmtime_wasi::WasiView;
+    use wasmtime_wasi::cli::WasiCliView;
+    use wasmtime_wasi::p2::bindings::cli::environment;
+    use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
+    use wasmtime_wasi::p2::bindings::random::random;
+
+    use crate::bindings::imports::{client, entity_context, orchestration, types};
+    use crate::orchestration::Script;
+    use crate::orchestration::tests::work_item;
+    use crate::state::{GuestState, Role};
+    use crate::{Runtime, RuntimeConfig};
+
+    #[derive(Debug)]
+    struct NoResponses;
+
+    impl StatusResponses for NoResponses {
+        fn check_status(&self, _base_url: &str, _id: &InstanceId, _error: bool) -> HttpResponse {
+            unreachable!("no test asks for it")
+        }
+
+        fn finished(&self, _status: &InstanceStatus, _error: bool) -> HttpResponse {
+            unreachable!("no test asks for it")
+        }
+    }
+
+    fn guest(role: Role) -> GuestState {
+        let config = RuntimeConfig {
+            turns_concurrent_max: 1,
+            http_concurrent_max: 1,
+            suspended_guests_max: 1,
+            idle_guests_max: 1,
+            ..RuntimeConfig::default()
+        };
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let runtime =
+            Runtime::new(config, data.path(), Arc::new(NoResponses)).expect("the runtime starts");
+        GuestState::new(runtime.host, role)
+    }
+
+    /// An orchestrator in the first turn of an execution, at second 1.
+    fn orchestrator(execution_id: Uuid) -> GuestState {
+        let mut item = work_item();
+        item.execution_id = ExecutionId::new(execution_id);
+        guest(Role::Orchestrator(Arc::new(Mutex::new(Script::new(item)))))
+    }
+
+    #[test]
+    fn orchestrator_sees_the_time_of_its_turn() {
+        let mut guest = orchestrator(Uuid::nil());
+        let now = wall_clock::Host::now(&mut guest).expect("an answer");
+        assert_eq!((now.seconds, now.nanoseconds), (1, 0));
+        let now = monotonic_clock::Host::now(&mut guest).expect("an answer");
+        assert_eq!(u128::from(now), Duration::from_secs(1).as_nanos());
+    }
+
+    #[test]
+    fn orchestrator_that_sleeps_is_told_to_use_a_timer() {
+        let mut guest = orchestrator(Uuid::nil());
+        let slept = monotonic_clock::Host::subscribe_duration(&mut guest, 1);
+        assert!(slept.expect_err("refused").to_string().contains("create-timer"));
+    }
+
+    #[test]
+    fn randomness_is_the_same_for_an_execution_and_differs_from_others() {
+        let take = |execution_id: Uuid| {
+            let mut guest = orchestrator(execution_id);
+            let bytes = random::Host::get_random_bytes(guest.ctx().ctx.random(), 32);
+            let own = orchestration::Host::random(&mut guest).expect("an answer");
+            let guids = [(); 2].map(|()| orchestration::Host::new_guid(&mut guest).expect("one"));
+            assert_ne!(guids[0], guids[1]);
+            (bytes.expect("an answer"), own, guids)
+        };
+        assert_eq!(take(Uuid::nil()), take(Uuid::nil()));
+        let (ours, others) = (take(Uuid::nil()), take(Uuid::max()));
+        assert!(ours.0 != others.0 && ours.1 != others.1 && ours.2 != others.2);
+    }
+
+    #[test]
+    fn nobody_has_an_environment_or_arguments() {
+        for mut guest in [orchestrator(Uuid::nil()), guest(Role::Idle)] {
+            let mut cli = guest.cli();
+            assert_eq!(environment::Host::get_environment(&mut cli).expect("an answer"), []);
+            assert!(environment::Host::get_arguments(&mut cli).expect("an answer").is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn orchestrator_that_reaches_for_other_interfaces_is_refused() {
+        let mut guest = orchestrator(Uuid::nil());
+        let trap = entity_context::Host::get_state(&mut guest).expect_err("it traps");
+        assert!(trap.to_string().contains("entity-context"), "{trap}");
+        let refused = client::Host::purge(&mut guest, "a".to_owned()).await.expect("no trap");
+        let Err(types::HostError::NotSupported(text)) = refused else { panic!("{refused:?}") };
+        assert!(text.contains("activity"), "{text}");
+    }
+}

@@ -28,7 +28,7 @@ use crate::{entity, http, orchestration};
 /// Runs guests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    host: Arc<Host>,
+    pub(crate) host: Arc<Host>,
 }
 
 /// What all guests share.
