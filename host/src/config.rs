@@ -215,6 +215,16 @@ mod tests {
         }
     }
 
+    /// The settings in docs/operations.md are all there are, with their defaults.
+    #[test]
+    fn documented_example_is_the_default() {
+        let text = include_str!("../../docs/operations.md");
+        let example = text.split("```toml").nth(1).and_then(|rest| rest.split("```").next());
+        let config = load(example.expect("an example"), &[], Overrides::default());
+        let config = config.expect("the example is a good configuration");
+        assert_eq!(format!("{config:?}"), format!("{:?}", HostConfig::default()));
+    }
+
     #[test]
     fn number_like_path_stays_text() {
         let config = load("", &[("EVERSTATE_DATA", "d1")], Overrides::default()).expect("good");

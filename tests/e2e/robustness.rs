@@ -7,31 +7,26 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use everstate_tests::guests;
 use everstate_tests::host::{HostOptions, HostProcess};
-use everstate_tests::http::Client;
+use everstate_tests::http::{Client, Reply};
 use hyper::StatusCode;
 
 use crate::options;
 
-/// The seed beside a guest that misbehaves, under limits that a test can wait for.
-async fn host_with_misbehaving() -> Result<HostProcess> {
+/// The seed beside a guest that fails, under limits that a test can wait for.
+async fn host_with_faults() -> Result<HostProcess> {
     let config = "[runtime]\nturn_cpu_ms_max = 300\nhttp_cpu_ms_max = 300\n";
-    let options = options(&[guests::DATABASE, guests::MISBEHAVING]).config(config);
-    HostProcess::start(options).await
+    HostProcess::start(options(&[guests::DATABASE, guests::FAULTS]).config(config)).await
 }
 
 /// Asks for it while others work; they must be served all the time.
-async fn misbehave(
-    host: &HostProcess,
-    place: &str,
-    how: &str,
-) -> Result<everstate_tests::http::Reply> {
-    let path = format!("/Misbehave/{place}/{how}");
+async fn fault(host: &HostProcess, kind: &str, what: &str) -> Result<Reply> {
+    let path = format!("/Faults/{kind}/{what}");
     let client = host.client();
-    let misbehaviour = tokio::spawn(async move { client.post(&path, "").await });
+    let fault = tokio::spawn(async move { client.post(&path, "").await });
     for number in 0..20 {
         others_are_served(host.client(), number).await?;
     }
-    let reply = misbehaviour.await??;
+    let reply = fault.await??;
     others_are_served(host.client(), 20).await?;
     Ok(reply)
 }
@@ -44,30 +39,46 @@ async fn others_are_served(client: Client, number: usize) -> Result<()> {
 }
 
 /// An HTTP function that fails answers 500 without details; the log has them.
-async fn http_function_fails(how: &str) -> Result<()> {
-    let host = host_with_misbehaving().await?;
-    let reply = misbehave(&host, "http", how).await?;
+async fn http_function_fails(what: &str) -> Result<()> {
+    let host = host_with_faults().await?;
+    let reply = fault(&host, "http", what).await?;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", reply.text());
-    assert!(!reply.text().contains("asked to"), "details: {}", reply.text());
-    host.says(&["Misbehave_HttpStart"]).await?;
+    assert!(!reply.text().contains("as asked"), "details: {}", reply.text());
+    host.says(&["Faults_HttpStart"]).await?;
     // The function is not broken for the next request.
-    let reply = host.client().post("/Misbehave/http/behave", "").await?;
-    assert_eq!((reply.status, reply.text().as_str()), (StatusCode::OK, "behave"));
+    let reply = host.client().post("/Faults/elsewhere/fail", "").await?;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND, "{}", reply.text());
     Ok(())
 }
 
-/// An orchestration that fails is told about with its status document.
-async fn orchestration_fails(place: &str, how: &str, says: &str) -> Result<()> {
-    let host = host_with_misbehaving().await?;
-    let reply = misbehave(&host, place, how).await?;
+/// An orchestration that fails is told about with its status document, and in the log.
+async fn orchestration_fails(kind: &str, what: &str, says: &str) -> Result<HostProcess> {
+    let host = host_with_faults().await?;
+    let reply = fault(&host, kind, what).await?;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
     let document = reply.json()?;
     assert_eq!(document["runtimeStatus"], "Failed", "{document}");
     assert!(document["output"].as_str().is_some_and(|reason| !reason.is_empty()), "{document}");
     host.says(&[says]).await?;
-    let reply = host.client().post(&format!("/Misbehave/{place}/behave"), "").await?;
-    assert_eq!(reply.json()?, "behave");
+    Ok(host)
+}
+
+/// The entity changes its state before it fails; nothing of that may be left.
+async fn entity_fails(what: &str) -> Result<()> {
+    let host = orchestration_fails("entity", what, "@faulty@1").await?;
+    let get = host.client().post("/Faults/entity/get", "").await?;
+    assert_eq!((get.status, get.text().as_str()), (StatusCode::OK, "null"));
+    host.client().post("/Faults/entity/set", "").await?;
+    let again = host.client().post(&format!("/Faults/entity/{what}"), "").await?;
+    assert_eq!(again.json()?["runtimeStatus"], "Failed");
+    let get = host.client().post("/Faults/entity/get", "").await?;
+    assert_eq!(get.text(), r#""kept""#);
     Ok(())
+}
+
+#[tokio::test]
+async fn http_function_that_panics_answers_500_and_hurts_nobody() -> Result<()> {
+    http_function_fails("panic").await
 }
 
 #[tokio::test]
@@ -86,33 +97,73 @@ async fn http_function_that_allocates_without_end_answers_500_and_hurts_nobody()
 }
 
 #[tokio::test]
+async fn http_function_that_recurses_without_end_answers_500_and_hurts_nobody() -> Result<()> {
+    http_function_fails("deep").await
+}
+
+#[tokio::test]
+async fn http_function_that_gives_a_failure_answers_500_and_hurts_nobody() -> Result<()> {
+    http_function_fails("fail").await
+}
+
+#[tokio::test]
+async fn orchestrator_that_panics_fails_and_hurts_nobody() -> Result<()> {
+    orchestration_fails("orchestrator", "panic", "Faults_Orchestrator").await.map(drop)
+}
+
+#[tokio::test]
 async fn orchestrator_that_traps_fails_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("orchestrator", "trap", "Misbehave_Orchestrator").await
+    orchestration_fails("orchestrator", "trap", "Faults_Orchestrator").await.map(drop)
 }
 
 #[tokio::test]
 async fn orchestrator_in_an_endless_loop_fails_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("orchestrator", "loop", "Misbehave_Orchestrator").await
+    orchestration_fails("orchestrator", "loop", "Faults_Orchestrator").await.map(drop)
 }
 
 #[tokio::test]
 async fn orchestrator_that_allocates_without_end_fails_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("orchestrator", "allocate", "Misbehave_Orchestrator").await
+    orchestration_fails("orchestrator", "allocate", "Faults_Orchestrator").await.map(drop)
 }
 
 #[tokio::test]
-async fn entity_that_traps_fails_its_caller_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("entity", "trap", "@misbehaving@trap").await
+async fn orchestrator_that_recurses_without_end_fails_and_hurts_nobody() -> Result<()> {
+    orchestration_fails("orchestrator", "deep", "Faults_Orchestrator").await.map(drop)
 }
 
 #[tokio::test]
-async fn entity_in_an_endless_loop_fails_its_caller_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("entity", "loop", "@misbehaving@loop").await
+async fn orchestrator_that_gives_a_failure_fails_and_hurts_nobody() -> Result<()> {
+    orchestration_fails("orchestrator", "fail", "Faults_Orchestrator").await.map(drop)
 }
 
 #[tokio::test]
-async fn entity_that_allocates_without_end_fails_its_caller_and_hurts_nobody() -> Result<()> {
-    orchestration_fails("entity", "allocate", "@misbehaving@allocate").await
+async fn entity_that_panics_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("panic").await
+}
+
+#[tokio::test]
+async fn entity_that_traps_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("trap").await
+}
+
+#[tokio::test]
+async fn entity_in_an_endless_loop_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("loop").await
+}
+
+#[tokio::test]
+async fn entity_that_allocates_without_end_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("allocate").await
+}
+
+#[tokio::test]
+async fn entity_that_recurses_without_end_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("deep").await
+}
+
+#[tokio::test]
+async fn entity_that_gives_a_failure_fails_its_caller_and_changes_nothing() -> Result<()> {
+    entity_fails("fail").await
 }
 
 /// Starts a host whose functions folder has the seed and what `prepare` adds to it; the host must say
@@ -135,9 +186,9 @@ async fn host_reports(extra: &[(&str, Vec<u8>)], words: &[&str]) -> Result<HostP
 #[tokio::test]
 async fn component_with_a_missing_import_is_reported_by_name() -> Result<()> {
     let bytes = fs::read(guests::MISSING_IMPORT)?;
-    let words = ["missing.wasm", "nowhere:missing/thing"];
+    let words = ["missing.wasm", "example:weather/forecast"];
     let host = host_reports(&[("missing.wasm", bytes)], &words).await?;
-    assert_eq!(host.client().get("/Missing").await?.status, StatusCode::NOT_FOUND);
+    assert_eq!(host.client().get("/Forecast").await?.status, StatusCode::NOT_FOUND);
     Ok(())
 }
 
@@ -178,10 +229,10 @@ async fn second_component_with_the_same_functions_is_reported_by_name() -> Resul
 }
 
 #[tokio::test]
-async fn second_component_with_the_same_route_is_reported_by_name() -> Result<()> {
-    let bytes = fs::read(guests::RIVAL)?;
-    let words = ["rival.wasm", "Database/{key}", "Database_HttpStart"];
-    let host = host_reports(&[("rival.wasm", bytes)], &words).await?;
+async fn other_component_with_the_same_route_and_entity_is_reported_by_name() -> Result<()> {
+    let bytes = fs::read(guests::CONFLICT)?;
+    let words = ["other.wasm", "guest_database.wasm"];
+    let host = host_reports(&[("other.wasm", bytes)], &words).await?;
     assert_eq!(host.client().get("/Database/others").await?.text(), r#""0""#);
     Ok(())
 }

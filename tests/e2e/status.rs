@@ -77,8 +77,9 @@ async fn status_url_answers_200_with_the_output_once_the_put_has_finished() -> R
 
 #[tokio::test]
 async fn status_url_answers_202_while_the_orchestration_runs() -> Result<()> {
-    let host = host_that_does_not_wait(&[guests::MISBEHAVING]).await?;
-    let reply = host.client().post("/Misbehave/entity/toil", "").await?;
+    let host = host_that_does_not_wait(&[guests::SLOW]).await?;
+    // The entity computes for half a second, and nobody waits for it.
+    let reply = host.client().put("/Slow/1/500", "").await?;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
     let path = path_of(&host, &reply.json()?["statusQueryGetUri"]);
     let running = host.client().get(&path).await?;
@@ -91,7 +92,7 @@ async fn status_url_answers_202_while_the_orchestration_runs() -> Result<()> {
         "{status}"
     );
     assert_eq!(status["output"], Value::Null);
-    assert_eq!(ended(&host, &path).await?.json()?["output"], "toil");
+    assert_eq!(ended(&host, &path).await?.json()?["output"], 500);
     Ok(())
 }
 

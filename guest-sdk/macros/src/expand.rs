@@ -147,7 +147,8 @@ pub(crate) fn http_trigger(arguments: TokenStream, item: TokenStream) -> Result<
 
 /// The argument for a parameter, by value or by reference as the parameter asks for.
 fn argument(parameter: &Parameter, name: &str) -> Result<TokenStream> {
-    let name = Ident::new(name, Span::call_site());
+    // Found by its name in the generated code, blamed at the parameter that it does not fit.
+    let name = Ident::new(name, Span::call_site().located_at(parameter.r#type.span()));
     match parameter.passing {
         Passing::Value => Ok(quote!(#name)),
         Passing::Shared => Ok(quote!(&#name)),

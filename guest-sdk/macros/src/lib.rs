@@ -9,11 +9,15 @@
 //! - A context can be taken by value or as `&` (an entity's as `&mut` only).
 
 use proc_macro::TokenStream;
+use proc_macro2::TokenStream as TokenStream2;
 
 mod arguments;
 mod expand;
 mod function;
 mod route;
+
+/// From the arguments and the item of an attribute to what stands in its place.
+type Expand = fn(TokenStream2, TokenStream2) -> syn::Result<TokenStream2>;
 
 /// Makes a function an entity.
 ///
@@ -51,7 +55,7 @@ mod route;
 /// ```
 #[proc_macro_attribute]
 pub fn entity(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(expand::entity(arguments.into(), item.into()))
+    expand_with(expand::entity, arguments, item)
 }
 
 /// Makes an `async` function an orchestrator.
@@ -93,7 +97,7 @@ pub fn entity(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn orchestrator(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(expand::orchestrator(arguments.into(), item.into()))
+    expand_with(expand::orchestrator, arguments, item)
 }
 
 /// Makes a function an activity.
@@ -132,7 +136,7 @@ pub fn orchestrator(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(expand::activity(arguments.into(), item.into()))
+    expand_with(expand::activity, arguments, item)
 }
 
 /// Makes a function answer the HTTP requests on a route.
@@ -179,10 +183,16 @@ pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn http_trigger(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    finish(expand::http_trigger(arguments.into(), item.into()))
+    expand_with(expand::http_trigger, arguments, item)
 }
 
-/// An error becomes a compiler error at the place it is about.
-fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+/// An error becomes a compiler error at the place it is about. The item stays as it was written,
+/// so that nothing else is reported because of it.
+fn expand_with(expand: Expand, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let written = item.clone();
+    expand(arguments.into(), item.into()).map(TokenStream::from).unwrap_or_else(|error| {
+        let mut tokens = TokenStream::from(error.to_compile_error());
+        tokens.extend(written);
+        tokens
+    })
 }
