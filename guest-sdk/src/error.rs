@@ -46,11 +46,11 @@ pub struct FailureDetails {
 /// One link of the chain of causes below a [`Failure`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InnerFailure {
-    /// As in [`Failure::error_type`].
+    /// As in [`FailureDetails::error_type`].
     pub error_type: String,
-    /// As in [`Failure::error_message`].
+    /// As in [`FailureDetails::error_message`].
     pub error_message: String,
-    /// As in [`Failure::stack_trace`].
+    /// As in [`FailureDetails::stack_trace`].
     pub stack_trace: Option<String>,
 }
 

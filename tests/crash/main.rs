@@ -90,7 +90,7 @@ async fn nothing_is_left(host: &mut HostProcess) -> Result<()> {
     use everstate_engine::storage::Storage as _;
     host.process().terminate()?;
     host.process().wait_exit(EXIT_DEADLINE).await?;
-    let storage = RocksStorage::open(host.data(), &StorageConfig::default())?;
+    let storage = RocksStorage::open(host.database(), &StorageConfig::default())?;
     let messages = storage.recover()?.messages;
     assert!(messages.is_empty(), "messages that nobody consumed: {messages:#?}");
     Ok(())

@@ -83,7 +83,7 @@ async fn get_key_never_written_answers_null_and_creates_no_entity() -> Result<()
 /// Asks the data folder of a host that has ended.
 fn entity_exists(host: &HostProcess, key: &str) -> Result<bool> {
     use everstate_engine::storage::Storage as _;
-    let storage = RocksStorage::open(host.data(), &StorageConfig::default())?;
+    let storage = RocksStorage::open(host.database(), &StorageConfig::default())?;
     let id = everstate_types::EntityId::new("Register", key)?.instance_id();
     Ok(storage.load(&id)?.is_some())
 }

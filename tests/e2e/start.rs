@@ -90,9 +90,10 @@ async fn config_file_that_is_no_toml_refuses_to_start() -> Result<()> {
 
 #[tokio::test]
 async fn unknown_key_in_the_file_refuses_to_start_and_is_named() -> Result<()> {
-    for text in ["listen = \"127.0.0.1:0\"\n", "[http]\nlisten_adress = 1\n"] {
-        let key = if text.starts_with('[') { "listen_adress" } else { "listen" };
-        refuses_to_start(options(&[]).config(text), &[key]).await?;
+    for (text, key) in
+        [("lisson = 1\n", "lisson"), ("[http]\nrequest_bites = 1\n", "request_bites")]
+    {
+        refuses_to_start(options(&[]).config(text), &["everstate.toml", key]).await?;
     }
     Ok(())
 }

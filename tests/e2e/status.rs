@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::options;
 
-/// A host that waits for no orchestration.
-async fn host_that_does_not_wait(guests: &[&str]) -> Result<HostProcess> {
-    HostProcess::start(options(guests).config("[runtime]\nwait_limit_ms = 0\n")).await
+/// A host that waits for no orchestration, with one whose entity computes as long as it is asked to.
+async fn host_that_does_not_wait() -> Result<HostProcess> {
+    HostProcess::start(options(&[guests::SLOW]).config("[runtime]\nwait_limit_ms = 0\n")).await
 }
 
 /// The path of a URL of the host.
@@ -32,9 +32,9 @@ async fn ended(host: &HostProcess, path: &str) -> Result<Reply> {
 }
 
 #[tokio::test]
-async fn put_over_the_wait_limit_answers_202_with_the_check_status_document() -> Result<()> {
-    let host = host_that_does_not_wait(&[guests::DATABASE]).await?;
-    let reply = host.client().put("/Database/1", "my-value").await?;
+async fn request_over_the_wait_limit_answers_202_with_the_check_status_document() -> Result<()> {
+    let host = host_that_does_not_wait().await?;
+    let reply = host.client().put("/Slow/1/300", "").await?;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.text());
     assert_eq!(reply.header("retry-after"), "10");
     assert_eq!(reply.header("content-type"), "application/json; charset=utf-8");
@@ -58,16 +58,16 @@ async fn put_over_the_wait_limit_answers_202_with_the_check_status_document() ->
 }
 
 #[tokio::test]
-async fn status_url_answers_200_with_the_output_once_the_put_has_finished() -> Result<()> {
-    let host = host_that_does_not_wait(&[guests::DATABASE]).await?;
-    let document = host.client().put("/Database/1", "my-value").await?.json()?;
+async fn status_url_answers_200_with_the_output_once_it_has_finished() -> Result<()> {
+    let host = host_that_does_not_wait().await?;
+    let document = host.client().put("/Slow/1/300", "").await?.json()?;
     let reply = ended(&host, &path_of(&host, &document["statusQueryGetUri"])).await?;
     assert_eq!(reply.status, StatusCode::OK);
     let status = reply.json()?;
-    assert_eq!(status["name"], "Database_PUT_Orchestrator");
+    assert_eq!(status["name"], "Slow_Orchestrator");
     assert_eq!(status["instanceId"], document["id"]);
     assert_eq!(status["runtimeStatus"], "Completed");
-    assert_eq!(status["output"], "my-value");
+    assert_eq!(status["output"], 300);
     for field in ["input", "customStatus", "createdTime", "lastUpdatedTime"] {
         assert!(status.get(field).is_some(), "no {field} in {status}");
     }
@@ -77,8 +77,7 @@ async fn status_url_answers_200_with_the_output_once_the_put_has_finished() -> R
 
 #[tokio::test]
 async fn status_url_answers_202_while_the_orchestration_runs() -> Result<()> {
-    let host = host_that_does_not_wait(&[guests::SLOW]).await?;
-    // The entity computes for half a second, and nobody waits for it.
+    let host = host_that_does_not_wait().await?;
     let reply = host.client().put("/Slow/1/500", "").await?;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
     let path = path_of(&host, &reply.json()?["statusQueryGetUri"]);
@@ -99,18 +98,18 @@ async fn status_url_answers_202_while_the_orchestration_runs() -> Result<()> {
 /// The 202 is a promise, whatever happens to the process that made it.
 #[tokio::test]
 async fn status_url_answers_with_the_output_after_kill_9_right_behind_the_202() -> Result<()> {
-    let mut host = host_that_does_not_wait(&[guests::DATABASE]).await?;
-    let reply = host.client().put("/Database/1", "my-value").await?;
+    let mut host = host_that_does_not_wait().await?;
+    let reply = host.client().put("/Slow/1/300", "").await?;
     host.process().kill_9().await?;
     let path = path_of(&host, &reply.json()?["statusQueryGetUri"]);
     host.restart().await?;
-    assert_eq!(ended(&host, &path).await?.json()?["output"], "my-value");
+    assert_eq!(ended(&host, &path).await?.json()?["output"], 300);
     Ok(())
 }
 
 #[tokio::test]
 async fn status_url_of_an_unknown_instance_answers_404() -> Result<()> {
-    let host = host_that_does_not_wait(&[guests::DATABASE]).await?;
+    let host = host_that_does_not_wait().await?;
     let path = "/runtime/webhooks/durabletask/instances/never-started";
     assert_eq!(host.client().get(path).await?.status, StatusCode::NOT_FOUND);
     Ok(())

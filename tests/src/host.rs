@@ -179,6 +179,12 @@ impl HostProcess {
         data_folder(&self.options, self.folder.path())
     }
 
+    /// The database in the data folder, for a look at it when the host has ended.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data().join("state")
+    }
+
     /// Copies a component into the functions folder, as a user would.
     ///
     /// # Errors

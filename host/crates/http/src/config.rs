@@ -20,13 +20,13 @@ pub struct HttpConfig {
     /// A body is held in memory while its function runs.
     pub request_bytes_max: usize,
     /// Longest request target (path and query), in bytes; a longer one is answered with 414.
-    /// Default: 8 KiB.
+    /// Default: 32 KiB.
     pub target_bytes_max: usize,
     /// Most headers of a request (HTTP/1.1). Default: 100.
     pub headers_max: usize,
     /// Largest buffer of a connection (HTTP/1.1), in bytes: all headers together fit into it, and a
     /// client that does not read makes no more of a response be kept. At least 8 KiB. Default:
-    /// 64 KiB.
+    /// 128 KiB.
     pub connection_buffer_bytes_max: usize,
     /// Largest list of headers (HTTP/2), in bytes. Default: 16 KiB.
     pub http2_header_list_bytes_max: u32,
@@ -61,9 +61,9 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             request_bytes_max: 16 * 1024 * 1024,
-            target_bytes_max: 8 * 1024,
+            target_bytes_max: 32 * 1024,
             headers_max: 100,
-            connection_buffer_bytes_max: 64 * 1024,
+            connection_buffer_bytes_max: 128 * 1024,
             http2_header_list_bytes_max: 16 * 1024,
             http2_streams_max: 128,
             http2_pending_resets_max: 20,

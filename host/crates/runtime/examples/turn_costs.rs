@@ -37,7 +37,9 @@ impl StatusResponses for NoResponses {
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args().nth(1).ok_or("name the file of the guest `database`")?;
     let data = tempfile::tempdir()?;
+    let start = Instant::now();
     let runtime = Runtime::new(RuntimeConfig::default(), data.path(), Arc::new(NoResponses))?;
+    report_total("start", start);
     for name in ["compiled", "from cache"] {
         let start = Instant::now();
         let component = runtime.load(name, fs::read(&path)?).await?;

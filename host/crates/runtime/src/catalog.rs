@@ -144,14 +144,21 @@ impl Catalog {
         conflicts
     }
 
+    /// Forgets all code.
+    pub(crate) fn clear(&self, host: &Host) {
+        self.publish(host, &[]);
+    }
+
     /// Drops the code that is neither published nor in use, and idle guests of all that is not
     /// published. An orchestration that still needs it has it loaded again from the data folder.
     fn forget_unpublished(&self, host: &Host, components: &[Arc<LoadedComponent>]) {
         let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
         codes.retain(|hash, code| {
             let is_published = components.iter().any(|component| component.hash == *hash);
-            if !is_published {
-                code.drop_idle(host);
+            if is_published {
+                code.keep_idle_guests();
+            } else {
+                code.drop_idle_guests(host);
             }
             is_published || Arc::strong_count(code) > 1
         });

@@ -236,7 +236,7 @@ impl GuestState {
         let instead = match &self.role {
             Role::Http(_) => {
                 let missing = || HostFault("the engine is not connected".to_owned());
-                return Ok(Ok(self.host.client().cloned().ok_or_else(missing)?));
+                return Ok(Ok(self.host.client().ok_or_else(missing)?));
             }
             Role::Orchestrator(_) => "an orchestrator cannot use `client`; use an activity",
             Role::Entity(_) => "an entity cannot use `client`; use `entity-context`",

@@ -65,9 +65,12 @@ pub(crate) struct Code {
     entity: Option<entity::GuestIndices>,
     http: Option<http::GuestIndices>,
     has_activities: bool,
-    idle_entities: Mutex<Vec<Live<entity::Guest>>>,
-    idle_https: Mutex<Vec<Live<http::Guest>>>,
+    idle_entities: IdleGuests<entity::Guest>,
+    idle_https: IdleGuests<http::Guest>,
 }
+
+/// Instances that wait for their next call. None are kept for code that is not published.
+type IdleGuests<G> = Mutex<Option<Vec<Live<G>>>>;
 
 /// An instance that can be called many times.
 pub(crate) struct Live<G> {
@@ -108,8 +111,8 @@ impl Code {
             http: http::GuestIndices::new(&pre).ok(),
             has_activities: activity::GuestIndices::new(&pre).is_ok(),
             pre,
-            idle_entities: Mutex::new(Vec::new()),
-            idle_https: Mutex::new(Vec::new()),
+            idle_entities: Mutex::new(None),
+            idle_https: Mutex::new(None),
         })
     }
 
@@ -147,7 +150,7 @@ impl Code {
         &self,
         host: &Arc<Host>,
     ) -> Result<Live<entity::Guest>, GuestError> {
-        if let Some(live) = self.take_idle(host, &self.idle_entities) {
+        if let Some(live) = take_idle(host, &self.idle_entities) {
             return Ok(live);
         }
         let interface = self.entity.as_ref().expect("checked when it was loaded");
@@ -165,7 +168,7 @@ impl Code {
         &self,
         host: &Arc<Host>,
     ) -> Result<Live<http::Guest>, GuestError> {
-        if let Some(live) = self.take_idle(host, &self.idle_https) {
+        if let Some(live) = take_idle(host, &self.idle_https) {
             return Ok(live);
         }
         let interface = self.http.as_ref().expect("checked when it was loaded");
@@ -188,17 +191,17 @@ impl Code {
         keep_idle(host, &self.idle_https, live);
     }
 
-    /// Drops the idle instances.
-    pub(crate) fn drop_idle(&self, host: &Host) {
-        let entities = std::mem::take(&mut *lock(&self.idle_entities));
-        let https = std::mem::take(&mut *lock(&self.idle_https));
-        host.release_idle_places(entities.len() + https.len());
+    /// From now on instances are kept for the next call.
+    pub(crate) fn keep_idle_guests(&self) {
+        lock(&self.idle_entities).get_or_insert_default();
+        lock(&self.idle_https).get_or_insert_default();
     }
 
-    fn take_idle<G>(&self, host: &Host, idle: &Mutex<Vec<Live<G>>>) -> Option<Live<G>> {
-        let live = lock(idle).pop()?;
-        host.release_idle_places(1);
-        Some(live)
+    /// Drops the idle instances, and keeps no more of them.
+    pub(crate) fn drop_idle_guests(&self, host: &Host) {
+        let entities = lock(&self.idle_entities).take().unwrap_or_default();
+        let https = lock(&self.idle_https).take().unwrap_or_default();
+        host.release_idle_places(entities.len() + https.len());
     }
 
     /// Asks the component what it is.
@@ -246,11 +249,22 @@ impl Code {
     }
 }
 
+fn take_idle<G>(host: &Host, idle: &IdleGuests<G>) -> Option<Live<G>> {
+    let live = lock(idle).as_mut()?.pop()?;
+    host.release_idle_places(1);
+    Some(live)
+}
+
 /// Puts an instance aside for the next call, if it may be used again and there is room.
-fn keep_idle<G>(host: &Host, idle: &Mutex<Vec<Live<G>>>, live: Live<G>) {
+fn keep_idle<G>(host: &Host, idle: &IdleGuests<G>, live: Live<G>) {
     let grown = live.store.data().limits.memory_grown_bytes();
-    if !host.config.strict_isolation && grown <= REUSED_GROWN_BYTES_MAX && host.take_idle_place() {
-        lock(idle).push(live);
+    if host.config.strict_isolation || grown > REUSED_GROWN_BYTES_MAX {
+        return;
+    }
+    if let Some(guests) = &mut *lock(idle)
+        && host.take_idle_place()
+    {
+        guests.push(live);
     }
 }
 

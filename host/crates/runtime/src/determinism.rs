@@ -191,7 +191,7 @@ mod tests {
         let data = tempfile::tempdir().expect("a temporary folder");
         let runtime =
             Runtime::new(config, data.path(), Arc::new(NoResponses)).expect("the runtime starts");
-        GuestState::new(runtime.host, role)
+        GuestState::new(Arc::clone(runtime.host()), role)
     }
 
     /// An orchestrator in the first turn of an execution, at second 1.

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use everstate_engine::Client;
 use everstate_engine::guest::{
@@ -28,7 +28,14 @@ use crate::{entity, http, orchestration};
 /// Runs guests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    pub(crate) host: Arc<Host>,
+    owner: Arc<Owner>,
+}
+
+/// Ends what would keep itself alive when the last [`Runtime`] is dropped: kept guests hold the
+/// host, and the host holds them.
+#[derive(Debug)]
+struct Owner {
+    host: Arc<Host>,
 }
 
 /// What all guests share.
@@ -44,19 +51,24 @@ pub(crate) struct Host {
     /// HTTP functions that may run.
     pub(crate) requests: Semaphore,
     pub(crate) responses: Arc<dyn StatusResponses>,
-    client: OnceLock<Client>,
+    client: RwLock<Option<Client>>,
 }
 
 impl Runtime {
     /// Prepares the runtime. Components and compiled code are kept in folders of `data_dir`.
     ///
     /// # Errors
-    /// If the folders cannot be made, or the machine has no room for the configured guests.
+    /// If the folders cannot be made, the configuration lets nothing run, or the machine has no
+    /// room for the configured guests.
     pub fn new(
         config: RuntimeConfig,
         data_dir: &Path,
         responses: Arc<dyn StatusResponses>,
     ) -> Result<Self, LoadError> {
+        if config.turns_concurrent_max == 0 || config.http_concurrent_max == 0 {
+            let problem = "turns_concurrent_max and http_concurrent_max must be at least 1";
+            return Err(LoadError::Host(problem.to_owned()));
+        }
         let unusable = |error: wasmtime::Error| LoadError::Host(format!("{error:#}"));
         let engine = GuestEngine::new(&config).map_err(unusable)?;
         let catalog = Catalog::new(&engine.engine, data_dir)?;
@@ -71,17 +83,24 @@ impl Runtime {
             suspended: Mutex::new(suspended),
             idle_guests: AtomicUsize::new(0),
             responses,
-            client: OnceLock::new(),
+            client: RwLock::new(None),
         };
-        Ok(Self { host: Arc::new(host) })
+        Ok(Self { owner: Arc::new(Owner { host: Arc::new(host) }) })
     }
 
-    /// Gives HTTP functions the engine that they talk to. Once, before the first request; later
-    /// calls are ignored.
+    /// Gives HTTP functions the engine that they talk to. Before the first request.
     pub fn set_client(&self, client: Client) {
-        if self.host.client.set(client).is_err() {
-            tracing::warn!("the runtime has a client already");
-        }
+        self.host().set_client(Some(client));
+    }
+
+    /// Lets go of the engine and of all kept guests. For the end of an orderly stop, when nothing
+    /// runs any more: engine and runtime hold each other, and without this neither is ever freed.
+    pub fn close(&self) {
+        self.host().close();
+    }
+
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.owner.host
     }
 
     /// Loads a component: checks and compiles it (or takes the compiled code of an earlier
@@ -95,42 +114,42 @@ impl Runtime {
         file_name: &str,
         bytes: Vec<u8>,
     ) -> Result<Arc<LoadedComponent>, LoadError> {
-        deploy(&self.host, file_name, bytes).await.map(Arc::new)
+        deploy(self.host(), file_name, bytes).await.map(Arc::new)
     }
 
     /// Makes these components the newest: names are looked up in them, and in no others. Of two
     /// that have a function of the same kind and name, the one given first keeps it; the
     /// other's is refused and returned.
     pub fn publish(&self, components: &[Arc<LoadedComponent>]) -> Vec<Conflict> {
-        self.host.catalog.publish(&self.host, components)
+        self.host().catalog.publish(self.host(), components)
     }
 
     /// The HTTP functions of what was published.
     #[must_use]
     pub fn http_functions(&self) -> Vec<HttpFunction> {
-        self.host.catalog.http_functions()
+        self.host().catalog.http_functions()
     }
 }
 
 impl GuestExecutor for Runtime {
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
-        self.host.catalog.find(kind, name).map(|function| FoundFunction {
+        self.host().catalog.find(kind, name).map(|function| FoundFunction {
             name: function.name.clone(),
             component: function.code.hash,
         })
     }
 
     fn run_orchestration(&self, item: OrchestrationWorkItem) -> GuestFuture<OrchestrationOutcome> {
-        Box::pin(orchestration::run(Arc::clone(&self.host), item))
+        Box::pin(orchestration::run(Arc::clone(self.host()), item))
     }
 
     fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome> {
-        Box::pin(entity::run(Arc::clone(&self.host), item))
+        Box::pin(entity::run(Arc::clone(self.host()), item))
     }
 
     fn forget(&self, instance_id: &InstanceId) {
         // Dropped after the lock is released: that unwinds a guest's stack.
-        let forgotten = lock(&self.host.suspended).remove(instance_id);
+        let forgotten = lock(&self.host().suspended).remove(instance_id);
         drop(forgotten);
     }
 }
@@ -141,14 +160,32 @@ impl HttpFunctions for Runtime {
         name: FunctionName,
         request: HttpRequest,
     ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>> {
-        Box::pin(http::handle(Arc::clone(&self.host), name, request))
+        Box::pin(http::handle(Arc::clone(self.host()), name, request))
     }
 }
 
 impl Host {
     /// The engine's client, once it is there.
-    pub(crate) fn client(&self) -> Option<&Client> {
-        self.client.get()
+    pub(crate) fn client(&self) -> Option<Client> {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_client(&self, client: Option<Client>) {
+        let mut place = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, client);
+        drop(place);
+        drop(before);
+    }
+
+    fn close(&self) {
+        self.set_client(None);
+        self.catalog.clear(self);
+        loop {
+            let evicted = lock(&self.suspended).evict();
+            if evicted.is_none() {
+                break;
+            }
+        }
     }
 
     /// Takes a place among the idle guests, if one is free.
@@ -174,6 +211,12 @@ impl Host {
             guest.as_mut().poll(context)
         })
         .await
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.host.close();
     }
 }
 

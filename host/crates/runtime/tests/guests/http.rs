@@ -11,7 +11,7 @@ fn name(name: &str) -> FunctionName {
     FunctionName::new(name).expect("a valid name")
 }
 
-fn request(route_values: &[(&str, &str)]) -> HttpRequest {
+pub(crate) fn request(route_values: &[(&str, &str)]) -> HttpRequest {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     HttpRequest {
         method: "POST".to_owned(),

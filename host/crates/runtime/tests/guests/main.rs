@@ -1,6 +1,6 @@
 //! The runtime with real guests and without an engine: work items in, outcomes out.
 //!
-//! The guests come from `EVERSTATE_GUESTS_DIR`, or else `scripts/build-guests.sh` builds them.
+//! The guests come from `GUESTS_DIR`, or else `scripts/build-guests.sh` builds them.
 
 mod entity;
 mod http;
@@ -82,7 +82,7 @@ async fn load(runtime: &Runtime, name: &str) -> Arc<LoadedComponent> {
 /// The bytes of a guest of `guests/`.
 fn guest(name: &str) -> Vec<u8> {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| match env::var_os("EVERSTATE_GUESTS_DIR") {
+    let folder = FOLDER.get_or_init(|| match env::var_os("GUESTS_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => build_guests(),
     });

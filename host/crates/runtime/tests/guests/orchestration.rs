@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use everstate_engine::guest::{
-    GuestExecutor, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
+    GuestExecutor, HttpFunctions, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
+use everstate_runtime::Runtime;
 use everstate_types::{
-    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionKind, HistoryEvent,
-    InstanceId, Payload, Timestamp,
+    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionKind, FunctionName,
+    HistoryEvent, InstanceId, Payload, Timestamp,
 };
 use uuid::Uuid;
 
-use crate::{Fixture, load};
+use crate::{Fixture, Responses, load, small};
 
 const PUT_INPUT: &str = r#"{"Key":"1","Value":"a"}"#;
 
@@ -45,7 +46,7 @@ fn first_turn(fixture: &Fixture, name: &str, input: &str) -> OrchestrationWorkIt
 /// The turn after one that called an entity, with the answer to that call.
 fn next_turn(turn: &OrchestrationWorkItem, called: &Action, answer: &str) -> OrchestrationWorkItem {
     let Action::CallEntity { entity, operation, input } = called.clone() else {
-        panic!("no call: {called:?}");
+        unreachable!("no call: {called:?}");
     };
     let mut history = turn.history.to_vec();
     history.extend(turn.new_events.iter().cloned());
@@ -67,7 +68,7 @@ fn next_turn(turn: &OrchestrationWorkItem, called: &Action, answer: &str) -> Orc
 fn failure(outcome: &OrchestrationOutcome) -> &Failure {
     match &outcome.result {
         OrchestrationResult::Failed(failure) => failure,
-        other => panic!("it did not fail: {other:?}"),
+        other => unreachable!("it did not fail: {other:?}"),
     }
 }
 
@@ -188,6 +189,22 @@ async fn execution_whose_code_is_gone_fails_and_says_so() {
     turn.component = ComponentHash([7; 32]);
     let outcome = fixture.runtime.run_orchestration(turn).await;
     assert_eq!(failure(&outcome).error_type, "ComponentMissing");
+}
+
+#[tokio::test]
+async fn runtime_with_kept_guests_is_freed_when_it_is_dropped() {
+    let responses = Arc::new(Responses);
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let runtime = Runtime::new(small(), data.path(), responses.clone()).expect("it starts");
+    let fixture = Fixture { runtime, data }.publish(&["database"]).await;
+    let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    assert_eq!(fixture.runtime.run_orchestration(first).await.result, OrchestrationResult::Waiting);
+    let name = FunctionName::new("Database_HttpStart").expect("a valid name");
+    let request = crate::http::request(&[("key", "\n")]);
+    assert!(fixture.runtime.handle(name, request).await.is_ok());
+    assert_eq!(Arc::strong_count(&responses), 2);
+    drop(fixture);
+    assert_eq!(Arc::strong_count(&responses), 1);
 }
 
 #[tokio::test]
