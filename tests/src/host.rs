@@ -16,6 +16,9 @@ use crate::wait::eventually;
 /// How long a start may take on a busy machine; components are compiled in it.
 pub const START_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a line may take that tells of something that has happened already.
+const LINE_DEADLINE: Duration = Duration::from_secs(15);
+
 /// How long an end may take.
 pub const EXIT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -195,14 +198,27 @@ impl HostProcess {
         Ok(())
     }
 
-    /// Waits until a line with all of these words was printed; gives the line.
+    /// Waits until a line with all of these words was printed.
     ///
     /// # Errors
     /// If there is none in time; the message has the output.
-    pub async fn says(&self, words: &[&str]) -> Result<String> {
+    pub async fn says(&self, words: &[&str]) -> Result<()> {
+        self.line("printed", words, Output::all).await
+    }
+
+    /// Waits until a line with all of these words is in the log, which is standard error.
+    ///
+    /// # Errors
+    /// If there is none in time; the message has the output.
+    pub async fn logs(&self, words: &[&str]) -> Result<()> {
+        self.line("logged", words, |output| output.stderr().join("\n")).await
+    }
+
+    async fn line(&self, what: &str, words: &[&str], text: fn(&Output) -> String) -> Result<()> {
         let output = self.output();
-        eventually(&format!("a line with {words:?}"), START_DEADLINE, || async {
-            output.lines_with(words).into_iter().next()
+        eventually(&format!("a line with {words:?} is {what}"), LINE_DEADLINE, || async {
+            let text = text(output);
+            text.lines().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
         })
         .await
         .with_context(|| output.all())

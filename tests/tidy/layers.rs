@@ -23,7 +23,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("guest-sdk", &["everstate-sdk-macros"]),
-    ("guest-sdk/macros", &[]),
+    // The examples in its documentation use the SDK.
+    ("guest-sdk/macros", &["everstate-sdk"]),
 ];
 
 /// How a dependency begins, and the only packages that may have it.

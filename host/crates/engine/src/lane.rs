@@ -9,6 +9,7 @@
 //! Order of a turn: apply inputs, stage all changes and messages as one, answer, send, run, load.
 //! Staging comes first, so what anybody learns of a turn is behind it in the commit queue.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,6 @@ use std::sync::{Arc, Mutex};
 
 use everstate_types::{Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId};
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::client::Observed;
@@ -35,6 +35,9 @@ const TURN_INPUTS_MAX: usize = 256;
 
 /// Turns after which a driver hands over to a task, so that nobody drives for others without end.
 const TURNS_AT_A_TIME: usize = 64;
+
+/// Work items that a task runs in a row before it lets others run.
+const CHAIN_LENGTH_MAX: u32 = 16;
 
 /// Where an answer goes.
 #[derive(Debug)]
@@ -167,21 +170,70 @@ impl Lane {
         }
     }
 
+    /// Runs a work item, here and now if the thread is ready for that, else in a task of its own.
     fn run(self: &Arc<Self>, node: &Arc<Node>, work: Work) {
-        let (lane, node) = (Arc::clone(self), Arc::clone(node));
-        let runtime: Handle = node.runtime().clone();
+        let ready = ReadyWork { lane: Arc::clone(self), work };
+        if let Some(ready) = ready.hand_over() {
+            node.runtime().spawn(ready.run_on(Arc::clone(node)));
+        }
+    }
+
+    async fn run_work(self: &Arc<Self>, node: &Arc<Node>, work: Work) -> Input<ReplySender> {
         match work {
-            Work::Orchestration { token, item } => runtime.spawn(async move {
+            Work::Orchestration { token, item } => {
                 let instance_id = item.instance_id.clone();
-                let outcome = run_orchestration(&node, item).await;
-                lane.submit(&node, Input::OrchestrationRan { instance_id, token, outcome });
-            }),
-            Work::Entity { token, item } => runtime.spawn(async move {
+                let outcome = run_orchestration(node, item).await;
+                Input::OrchestrationRan { instance_id, token, outcome }
+            }
+            Work::Entity { token, item } => {
                 let instance_id = item.entity.instance_id();
-                let outcome = run_entity(&node, item).await;
-                lane.submit(&node, Input::EntityRan { instance_id, token, outcome });
-            }),
-        };
+                let outcome = run_entity(node, item).await;
+                Input::EntityRan { instance_id, token, outcome }
+            }
+        }
+    }
+}
+
+/// A work item and the lane that wants its outcome.
+#[derive(Debug)]
+struct ReadyWork {
+    lane: Arc<Lane>,
+    work: Work,
+}
+
+thread_local! {
+    /// The next work item of the task that this thread runs. `Some(None)`: it has none and could
+    /// take one; `None`: what this thread runs is not such a task.
+    static NEXT: RefCell<Option<Option<ReadyWork>>> = const { RefCell::new(None) };
+}
+
+impl ReadyWork {
+    /// Gives itself to the task that this thread runs; back if there is none that could take it.
+    fn hand_over(self) -> Option<Self> {
+        NEXT.with_borrow_mut(|next| match next {
+            Some(next @ None) => {
+                *next = Some(self);
+                None
+            }
+            _ => Some(self),
+        })
+    }
+
+    /// Runs a work item, brings its outcome to its lane, and goes on with the first work item that
+    /// comes of that: a chain of work stays on one thread, in one task.
+    async fn run_on(self, node: Arc<Node>) {
+        let mut next = Some(self);
+        let mut length = 0;
+        while let Some(Self { lane, work }) = next {
+            let input = lane.run_work(&node, work).await;
+            NEXT.set(Some(None));
+            lane.submit(&node, input);
+            next = NEXT.take().flatten();
+            length += 1;
+            if length % CHAIN_LENGTH_MAX == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) async fn run(host: Arc<Host>, item: EntityWorkItem) -> EntityOutcome 
             }
             Ok(Err(failure)) => OperationOutcome { result: Err(failure), effects: Vec::new() },
             Err(error) => {
+                tracing::warn!(function = entity.name(), instance = %entity, "{error}");
                 OperationOutcome { result: Err(error.into_failure()), effects: Vec::new() }
             }
         });

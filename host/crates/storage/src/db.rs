@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use everstate_engine::storage::{self, Cached, CommitBatch, Recovered, Storage, StoredInstance};
 use everstate_types::InstanceId;
 use rocksdb::{
-    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, WriteOptions,
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind,
 };
 
 use crate::batch::BatchEncoder;
@@ -84,7 +84,7 @@ impl RocksStorage {
             synced: self.synced.load(Ordering::Acquire),
         };
         let batch = encoder.encode(&self.families(), commit, mark)?;
-        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::Write)?;
+        self.db.write_opt(batch, &options::of_commit()).map_err(Error::Write)?;
         self.written.store(mark.commit, Ordering::Release);
         Ok(())
     }

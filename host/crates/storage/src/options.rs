@@ -2,6 +2,7 @@
 
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, LogLevel, Options, SliceTransform,
+    WriteOptions,
 };
 
 use crate::config::StorageConfig;
@@ -27,6 +28,14 @@ pub(crate) fn to_look_at(recovery: DBRecoveryMode) -> Options {
     // cannot, and dies (11.8.1).
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_log_level(LogLevel::Warn);
+    options
+}
+
+/// Options of the write of a commit. It goes into the log's buffer; the syncer makes it durable.
+pub(crate) fn of_commit() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    // The rows of a commit come in the order of their keys: each begins where the one before went.
+    options.set_memtable_insert_hint_per_batch(true);
     options
 }
 

@@ -57,7 +57,10 @@ fn begin(host: &Arc<Host>, code: Arc<Code>, item: OrchestrationWorkItem) -> Orch
 
 fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> OrchestratorFuture {
     Box::pin(async move {
-        let name = lock(&script).item.name.clone();
+        let (name, instance_id) = {
+            let item = &lock(&script).item;
+            (item.name.clone(), item.instance_id.clone())
+        };
         let Some(interface) = &code.orchestrator else {
             return Err(GuestError::FunctionNotFound(name.to_string(), "an orchestrator"));
         };
@@ -72,6 +75,9 @@ fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> O
             Ok(result) => Ok(result.map_err(crate::convert::failure)),
             Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
         };
+        if let Err(error) = &result {
+            tracing::warn!(function = %name, instance = %instance_id, "{error}");
+        }
         store.data_mut().flush_output();
         result
     })
