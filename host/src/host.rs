@@ -60,7 +60,8 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let hub = Arc::new(hub);
     let client = hub.client();
     runtime.set_client(client.clone());
-    let services = Services { functions: Arc::new(runtime.clone()), engine: Arc::new(client), routes };
+    let services =
+        Services { functions: Arc::new(runtime.clone()), engine: Arc::new(client), routes };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
     let following =

@@ -27,8 +27,9 @@ pub(crate) struct Options {
     #[arg(long)]
     functions: PathBuf,
     /// Where to make the data folders; they are removed. The disk under it is what is measured.
-    #[arg(long, default_value = ".")]
-    scratch: PathBuf,
+    /// Default: beside this program.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
     /// How many connections, one row each.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     connections: Vec<usize>,
@@ -156,10 +157,13 @@ async fn start(
 }
 
 fn fresh_folder(options: &Options) -> Result<tempfile::TempDir> {
+    let program = std::env::current_exe()?;
+    let beside = program.parent().unwrap_or(Path::new("."));
+    let scratch = options.scratch.as_deref().unwrap_or(beside);
     tempfile::Builder::new()
-        .prefix(".bench-")
-        .tempdir_in(&options.scratch)
-        .context("cannot make a data folder")
+        .prefix("bench-")
+        .tempdir_in(scratch)
+        .with_context(|| format!("cannot make a data folder in {}", scratch.display()))
 }
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]

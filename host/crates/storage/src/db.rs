@@ -9,9 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use everstate_engine::storage::{self, Cached, CommitBatch, Recovered, Storage, StoredInstance};
 use everstate_types::InstanceId;
-use rocksdb::{
-    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind,
-};
+use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind};
 
 use crate::batch::BatchEncoder;
 use crate::config::StorageConfig;
