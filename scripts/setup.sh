@@ -3,7 +3,7 @@
 #
 #   clang, libclang        to compile RocksDB and generate its bindings
 #   wasm32-wasip2          to compile guests: from rustup, else from Debian's packages
-#   cargo-nextest          to run the tests
+#   cargo-nextest, strace  to run the tests
 set -euo pipefail
 
 readonly TARGET=wasm32-wasip2
@@ -106,6 +106,10 @@ setup_target() {
     debian_has_target || { say "Debian's packages for $TARGET are incomplete"; return 1; }
 }
 
+setup_strace() {
+    have strace || apt_install strace
+}
+
 setup_nextest() {
     have cargo-nextest && return 0
     say "installing cargo-nextest"
@@ -122,3 +126,4 @@ fi
 setup_clang
 setup_target
 setup_nextest
+setup_strace || say "without strace the tests that look at system calls are skipped"

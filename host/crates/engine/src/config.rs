@@ -19,7 +19,7 @@ pub struct EngineConfig {
     pub lane_queue_count_max: usize,
     /// How many operations may wait at one entity before new ones of clients are refused (429).
     /// Default: 10,000.
-    pub entity_mailbox_count_max: usize,
+    pub entity_inbox_count_max: usize,
     /// How many operations an entity does in one work item. Default: 1,000.
     pub entity_batch_count_max: usize,
     /// How many instances stay loaded in all lanes together. Default: 200,000.
@@ -35,7 +35,7 @@ impl Default for EngineConfig {
             commit_delay_ms: 5,
             commit_queue_bytes_max: 64 << 20,
             lane_queue_count_max: 100_000,
-            entity_mailbox_count_max: 10_000,
+            entity_inbox_count_max: 10_000,
             entity_batch_count_max: 1_000,
             loaded_instances_max: 200_000,
             loaded_bytes_max: 256 << 20,

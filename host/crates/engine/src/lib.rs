@@ -2,7 +2,7 @@
 //!
 //! # The life of a message
 //!
-//! A client's request goes to the [lane](lane) that owns the instance. The lane applies it to its
+//! A client's request goes to the lane (`lane.rs`) that owns the instance. The lane applies it to its
 //! [`Partition`](partition::Partition), which changes state in memory and says what that means for
 //! the world: rows that changed, messages to other instances, guest code to be run, answers. The lane
 //! stages rows and messages as one turn in the [commit queue](commit), and only then hands on the

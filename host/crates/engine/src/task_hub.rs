@@ -70,7 +70,7 @@ impl TaskHub {
         .map_err(|error| StorageError(error.into()))?;
         let count = lane_count(config);
         let limits = PartitionLimits {
-            entity_mailbox_count_max: config.entity_mailbox_count_max,
+            entity_inbox_count_max: config.entity_inbox_count_max,
             entity_batch_count_max: config.entity_batch_count_max,
             loaded_instances_max: config.loaded_instances_max.div_ceil(count),
             loaded_bytes_max: config.loaded_bytes_max.div_ceil(count),

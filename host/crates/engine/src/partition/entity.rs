@@ -1,11 +1,11 @@
-//! Entities: operations come into a mailbox, run in batches, and their effects are applied as one.
+//! Entities: operations come into a inbox, run in batches, and their effects are applied as one.
 
 use everstate_types::{
     EntityRecord, Failure, InstanceId, Message, MessageBody, MessageId, RequestId,
 };
 
 use super::input::{Effects, Reply, ReplyTo, Request, Work};
-use super::slot::{EntitySlot, MailboxOperation, ReplyRoute};
+use super::slot::{EntitySlot, InboxOperation, ReplyRoute};
 use super::{Moment, PartitionLimits, SlotTurn};
 use crate::commit::Change;
 use crate::error::ClientError;
@@ -23,11 +23,11 @@ impl<R: ReplyTo> EntitySlot<R> {
     ) {
         match request {
             Request::CallEntity { request_id, operation, input, reply_to, .. } => {
-                if self.mailbox.len() >= limits.entity_mailbox_count_max {
+                if self.inbox.len() >= limits.entity_inbox_count_max {
                     return refuse(reply_to, ClientError::Busy(turn.id.clone()), turn, effects);
                 }
                 let reply = ReplyRoute::Client(reply_to);
-                self.mailbox.push_back(MailboxOperation {
+                self.inbox.push_back(InboxOperation {
                     message_id: None,
                     request_id,
                     operation,
@@ -37,7 +37,7 @@ impl<R: ReplyTo> EntitySlot<R> {
                 self.run(turn, effects);
             }
             Request::SignalEntity { request_id, operation, input, reply_to, .. } => {
-                if self.mailbox.len() >= limits.entity_mailbox_count_max {
+                if self.inbox.len() >= limits.entity_inbox_count_max {
                     return refuse(reply_to, ClientError::Busy(turn.id.clone()), turn, effects);
                 }
                 effects.sent.push(Message {
@@ -78,7 +78,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             Some(address) => ReplyRoute::Orchestration(address),
             None => ReplyRoute::Nobody,
         };
-        self.mailbox.push_back(MailboxOperation {
+        self.inbox.push_back(InboxOperation {
             message_id: Some(message_id),
             request_id,
             operation,
@@ -90,12 +90,12 @@ impl<R: ReplyTo> EntitySlot<R> {
 
     /// Begins a work item if none runs and operations wait.
     fn run(&mut self, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
-        if self.running.is_some() || self.mailbox.is_empty() {
+        if self.running.is_some() || self.inbox.is_empty() {
             return;
         }
         let Some(entity) = turn.id.as_entity() else { return };
         let operations = self
-            .mailbox
+            .inbox
             .iter()
             .take(turn.limits.entity_batch_count_max.max(1))
             .map(|waiting| EntityOperation {
@@ -132,7 +132,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             effects.changes.push(Change::Entity { id: turn.id.clone(), record, is_new });
         }
         for result in outcome.results {
-            let Some(done) = self.mailbox.pop_front() else { break };
+            let Some(done) = self.inbox.pop_front() else { break };
             conclude(done, result, turn, effects);
         }
         self.run(turn, effects);
@@ -141,7 +141,7 @@ impl<R: ReplyTo> EntitySlot<R> {
 
 /// Consumes an operation that ran, sends what it wants sent, and answers.
 fn conclude<R>(
-    done: MailboxOperation<R>,
+    done: InboxOperation<R>,
     outcome: OperationOutcome,
     turn: &mut SlotTurn<'_>,
     effects: &mut Effects<R>,

@@ -35,7 +35,7 @@ use crate::storage::{CommitSeq, StoredInstance};
 #[derive(Clone, Copy, Debug)]
 pub struct PartitionLimits {
     /// Operations that may wait at one entity before clients are refused.
-    pub entity_mailbox_count_max: usize,
+    pub entity_inbox_count_max: usize,
     /// Operations of one work item.
     pub entity_batch_count_max: usize,
     /// Instances that stay loaded.

@@ -78,14 +78,14 @@ pub(super) struct EntitySlot<R> {
     pub(super) state: Option<Payload>,
     pub(super) updated_at: Timestamp,
     /// Operations that have not been applied, in order of arrival. Those that run stay at the front.
-    pub(super) mailbox: VecDeque<MailboxOperation<R>>,
+    pub(super) inbox: VecDeque<InboxOperation<R>>,
     /// The token of the work item that runs.
     pub(super) running: Option<u64>,
 }
 
 /// An operation that waits.
 #[derive(Debug)]
-pub(super) struct MailboxOperation<R> {
+pub(super) struct InboxOperation<R> {
     /// The message that it came with; none for a client's call.
     pub(super) message_id: Option<MessageId>,
     pub(super) request_id: RequestId,
@@ -123,7 +123,7 @@ impl<R> Slot<R> {
             SlotState::Orchestration(slot) => {
                 slot.running.is_some() || !slot.inbox.is_empty() || !slot.waiters.is_empty()
             }
-            SlotState::Entity(slot) => slot.running.is_some() || !slot.mailbox.is_empty(),
+            SlotState::Entity(slot) => slot.running.is_some() || !slot.inbox.is_empty(),
         }
     }
 
@@ -165,6 +165,6 @@ impl<R> EntitySlot<R> {
             Some(record) => (Some(record.state), record.updated_at),
             None => (None, Timestamp::default()),
         };
-        Self { state, updated_at, mailbox: VecDeque::new(), running: None }
+        Self { state, updated_at, inbox: VecDeque::new(), running: None }
     }
 }

@@ -41,7 +41,7 @@ struct Turn {
 impl Bench {
     fn new() -> Self {
         Self::with_limits(PartitionLimits {
-            entity_mailbox_count_max: 2,
+            entity_inbox_count_max: 2,
             entity_batch_count_max: 10,
             loaded_instances_max: 100,
             loaded_bytes_max: 1 << 20,
@@ -267,7 +267,7 @@ fn read_of_clean_entity_waits_for_no_turn_and_of_changed_one_for_its_change() {
 }
 
 #[test]
-fn full_mailbox_refuses_clients() {
+fn full_inbox_refuses_clients() {
     let mut bench = Bench::new();
     bench.call("set", 1);
     bench.turn(Input::Loaded(register().instance_id(), None));
@@ -296,7 +296,7 @@ fn operations_that_did_not_run_are_put_back_in_order() {
 #[test]
 fn instance_leaves_memory_only_when_its_change_is_durable() {
     let limits = PartitionLimits {
-        entity_mailbox_count_max: 2,
+        entity_inbox_count_max: 2,
         entity_batch_count_max: 10,
         loaded_instances_max: 0,
         loaded_bytes_max: 0,

@@ -78,7 +78,7 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let ledgers = rng.random_range(1..=4);
         let limits = PartitionLimits {
-            entity_mailbox_count_max: rng.random_range(2..=50),
+            entity_inbox_count_max: rng.random_range(2..=50),
             entity_batch_count_max: rng.random_range(1..=5),
             loaded_instances_max: rng.random_range(1..=20),
             loaded_bytes_max: rng.random_range(1..=20_000),
