@@ -3,6 +3,8 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST := $(TARGET)/release/everstate
 FUNCTIONS := host/functions
+# Cargo compiles a package again for another selection of packages (their features are united), so all
+# commands here select the same ones: the default members.
 # The guest that `make deploy` compiles: a folder of guests/.
 GUEST ?= database
 
@@ -16,7 +18,7 @@ setup: ## Install what is missing: clang, the wasm target, cargo-nextest.
 	@scripts/setup.sh
 
 build: setup ## Compile the host.
-	@cargo build --release --package everstate
+	@cargo build --release --bin everstate
 
 guests: setup ## Compile the guests to components.
 	@scripts/build-guests.sh
@@ -39,14 +41,14 @@ unit: setup
 	cargo nextest run --release
 
 crash: setup ## Kill the host 200 times under load and check what it promised (CRASH_CYCLES=200).
-	CRASH_CYCLES=$(or $(CRASH_CYCLES),200) cargo nextest run --release --package everstate-tests --test crash --profile long
+	CRASH_CYCLES=$(or $(CRASH_CYCLES),200) cargo nextest run --release --test crash --profile long
 
 sim: setup ## Simulate the engine (SEEDS=100000, or SEED=42 for one).
-	SIM_SEEDS=$(or $(SEEDS),100000) $(if $(SEED),SIM_SEED=$(SEED)) cargo test --release --package everstate-engine --test sim -- --nocapture
+	SIM_SEEDS=$(or $(SEEDS),100000) $(if $(SEED),SIM_SEED=$(SEED)) cargo test --release --test sim -- --nocapture
 
 mutants: setup ## Break the engine in one place at a time and see the simulation fail.
 	@scripts/mutants.sh
 
 bench: build deploy ## Measure the host against the floor.
-	cargo build --release --package everstate-tests --bin load
+	cargo build --release --bin load
 	$(TARGET)/release/load bench --host $(HOST) --functions $(FUNCTIONS) $(BENCH_FLAGS)
