@@ -72,7 +72,7 @@ impl DurableClient {
     ///
     /// # Errors
     /// An input without a JSON form; as a [`HostError`]: `NotFound` if there is no such
-    /// orchestrator, `LimitExceeded` if the host is overloaded.
+    /// orchestrator, `Overloaded` if the host has too much waiting.
     pub fn start_new<T: Serialize + ?Sized>(
         &self,
         name: &str,

@@ -1,7 +1,7 @@
 //! What goes wrong, in two kinds.
 //!
 //! A [`HostError`] says that the host refused a call: nothing happened and nothing was recorded.
-//! [`HostError::LimitExceeded`] passes with time; the others do not go away by trying again.
+//! [`HostError::Overloaded`] and [`HostError::Busy`] pass with time; the others do not go away by trying again.
 //!
 //! A [`Failure`] is a durable fact: it says how a function ended, is kept in histories and travels
 //! unchanged from a child to its parent. Any Rust error becomes a failure with `?`. For that
@@ -108,7 +108,8 @@ impl<E: Error + 'static> From<E> for Failure {
         let any: &(dyn Error + 'static) = &error;
         if let Some(refusal) = any.downcast_ref::<HostError>() {
             failure.error_type = refusal.error_type().to_owned();
-            failure.is_non_retriable = !matches!(refusal, HostError::LimitExceeded(_));
+            failure.is_non_retriable =
+                !matches!(refusal, HostError::Overloaded(_) | HostError::Busy(_));
         }
         let mut cause = error.source();
         while let Some(inner) = cause {
@@ -131,13 +132,17 @@ pub enum HostError {
     /// This kind of function may not do that, or this host cannot; the text says what to use
     /// instead.
     NotSupported(String),
-    /// A limit of the host is reached; the text names it. Try again later, or smaller.
+    /// What was asked is larger than a limit of the host; the text names it. Try smaller.
     LimitExceeded(String),
     /// The named instance or function does not exist.
     NotFound(String),
     /// The instance is in a state that forbids the call, for instance alive where it must be
     /// finished.
     Conflict(String),
+    /// The host has too much waiting, or is stopping. Try again later.
+    Overloaded(String),
+    /// The named instance has too much waiting. Try again later.
+    Busy(String),
 }
 
 impl HostError {
@@ -149,7 +154,9 @@ impl HostError {
             | Self::NotSupported(text)
             | Self::LimitExceeded(text)
             | Self::NotFound(text)
-            | Self::Conflict(text) => text,
+            | Self::Conflict(text)
+            | Self::Overloaded(text)
+            | Self::Busy(text) => text,
         }
     }
 
@@ -161,6 +168,8 @@ impl HostError {
             Self::LimitExceeded(_) => "LimitExceeded",
             Self::NotFound(_) => "NotFound",
             Self::Conflict(_) => "Conflict",
+            Self::Overloaded(_) => "Overloaded",
+            Self::Busy(_) => "Busy",
         }
     }
 }
@@ -181,6 +190,8 @@ impl From<wit::HostError> for HostError {
             wit::HostError::LimitExceeded(text) => Self::LimitExceeded(text),
             wit::HostError::NotFound(text) => Self::NotFound(text),
             wit::HostError::Conflict(text) => Self::Conflict(text),
+            wit::HostError::Overloaded(text) => Self::Overloaded(text),
+            wit::HostError::Busy(text) => Self::Busy(text),
         }
     }
 }
@@ -283,8 +294,8 @@ mod tests {
     fn refusal_keeps_its_class_and_only_limits_are_retriable() {
         let missing = Failure::from(HostError::NotFound("no such function".to_owned()));
         assert_eq!((missing.error_type.as_str(), missing.is_non_retriable), ("NotFound", true));
-        let busy = Failure::from(HostError::LimitExceeded("queue".to_owned()));
-        assert_eq!((busy.error_type.as_str(), busy.is_non_retriable), ("LimitExceeded", false));
+        let busy = Failure::from(HostError::Busy("queue".to_owned()));
+        assert_eq!((busy.error_type.as_str(), busy.is_non_retriable), ("Busy", false));
     }
 
     #[test]

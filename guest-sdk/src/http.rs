@@ -239,16 +239,21 @@ impl HttpError {
         }
     }
 
+    /// An error that passes: says when to try again.
+    fn come_back(status: u16, message: &str) -> Self {
+        let response = error_response(status, message).with_header("retry-after", "1");
+        Self(Answer::Response(response))
+    }
+
     fn from_refusal(refusal: &HostError) -> Option<Self> {
         let message = refusal.message();
         match refusal {
             HostError::InvalidArgument(_) => Some(Self::bad_request(message)),
             HostError::NotFound(_) => Some(Self::not_found(message)),
             HostError::Conflict(_) => Some(Self::new(409, message)),
-            HostError::LimitExceeded(_) => {
-                let response = error_response(503, message).with_header("retry-after", "1");
-                Some(Self(Answer::Response(response)))
-            }
+            HostError::LimitExceeded(_) => Some(Self::new(413, message)),
+            HostError::Overloaded(_) => Some(Self::come_back(503, message)),
+            HostError::Busy(_) => Some(Self::come_back(429, message)),
             HostError::NotSupported(_) => None,
         }
     }

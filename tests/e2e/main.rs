@@ -18,6 +18,7 @@ mod disk;
 mod durability;
 mod keys;
 mod many_clients;
+mod overload;
 mod relay;
 mod robustness;
 mod shutdown;

@@ -26,12 +26,14 @@ fn refusals_of_the_host_keep_their_meaning() {
     assert_eq!(answer(HostError::InvalidArgument(text())), (400, text()));
     assert_eq!(answer(HostError::NotFound(text())), (404, text()));
     assert_eq!(answer(HostError::Conflict(text())), (409, text()));
-    assert_eq!(answer(HostError::LimitExceeded(text())), (503, text()));
+    assert_eq!(answer(HostError::LimitExceeded(text())), (413, text()));
+    assert_eq!(answer(HostError::Overloaded(text())), (503, text()));
+    assert_eq!(answer(HostError::Busy(text())), (429, text()));
 }
 
 #[test]
 fn overloaded_host_says_when_to_come_back() {
-    let error = HttpError::from(HostError::LimitExceeded("the queue".to_owned()));
+    let error = HttpError::from(HostError::Overloaded("the queue".to_owned()));
     let response = error.into_response().unwrap();
     assert!(response.headers().contains(&("retry-after".to_owned(), "1".to_owned())));
 }

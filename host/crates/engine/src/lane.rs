@@ -104,7 +104,7 @@ impl Lane {
                 let mut queue = self.queue.lock().expect("no panic under this lock");
                 let count = queue.inputs.len().min(TURN_INPUTS_MAX);
                 inputs.extend(queue.inputs.drain(..count));
-                if queue.inputs.len() < self.queue_count_max {
+                if queue.inputs.len() <= self.queue_count_max {
                     self.is_full.store(false, Ordering::Relaxed);
                 }
                 if inputs.is_empty() {
@@ -185,9 +185,8 @@ impl Lane {
                 let outcome = run_orchestration(node, item).await;
                 Input::OrchestrationRan { instance_id, token, outcome }
             }
-            Work::Entity { token, item } => {
-                let instance_id = item.entity.instance_id();
-                let outcome = run_entity(node, item).await;
+            Work::Entity { instance_id, token, item } => {
+                let outcome = run_entity(node, &instance_id, item).await;
                 Input::EntityRan { instance_id, token, outcome }
             }
         }
@@ -257,12 +256,12 @@ async fn run_orchestration(node: &Node, item: OrchestrationWorkItem) -> Orchestr
     })
 }
 
-async fn run_entity(node: &Node, item: EntityWorkItem) -> EntityOutcome {
-    let (instance_id, state) = (item.entity.instance_id(), item.state.clone());
+async fn run_entity(node: &Node, id: &InstanceId, item: EntityWorkItem) -> EntityOutcome {
+    let state = item.state.clone();
     let count = item.operations.len();
     let run = AssertUnwindSafe(node.executor.run_entity(item)).catch_unwind();
     run.await.unwrap_or_else(|_| {
-        let result = Err(host_failure(&instance_id));
+        let result = Err(host_failure(id));
         let outcome = OperationOutcome { result, effects: Vec::new() };
         EntityOutcome { results: vec![outcome; count], state }
     })

@@ -276,7 +276,8 @@ fn host_error(error: &ClientError) -> HostError {
         ClientError::InvalidArgument(_) => HostError::InvalidArgument(text),
         ClientError::FunctionNotFound { .. } => HostError::NotFound(text),
         ClientError::AlreadyExists(_) => HostError::Conflict(text),
-        // Overloaded, busy, stopping, out of time: another try may help.
-        _ => HostError::LimitExceeded(text),
+        ClientError::Busy(_) => HostError::Busy(text),
+        // Overloaded, stopping, out of time: another try may help.
+        _ => HostError::Overloaded(text),
     }
 }

@@ -3,10 +3,11 @@
 //! For each row only the last change is kept, and a message that is sent and consumed between two
 //! batches leaves no trace: this is where work that lives inside one commit window is elided.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::mem;
 
 use everstate_types::{EntityRecord, InstanceId, Message, MessageBody, MessageId};
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::storage::{CommitBatch, CommitSeq, OrchestrationRow};
 

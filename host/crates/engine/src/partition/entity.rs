@@ -107,7 +107,7 @@ impl<R: ReplyTo> EntitySlot<R> {
         let token = turn.token();
         self.running = Some(token);
         let item = EntityWorkItem { entity, state: self.state.clone(), operations };
-        effects.work.push(Work::Entity { token, item });
+        effects.work.push(Work::Entity { instance_id: turn.id.clone(), token, item });
     }
 
     pub(super) fn apply_outcome(

@@ -178,6 +178,8 @@ pub enum Work {
     },
     /// Operations of an entity.
     Entity {
+        /// The entity's instance id. Comes back with the outcome.
+        instance_id: InstanceId,
         /// Comes back with the outcome.
         token: u64,
         /// What to run.

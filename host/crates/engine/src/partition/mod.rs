@@ -22,9 +22,8 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use everstate_types::{InstanceId, Message, MessageId, Timestamp};
+use foldhash::{HashMap, HashMapExt as _};
 
 use self::eviction::Eviction;
 pub use self::input::{Effects, Gate, Input, Reply, ReplyTo, Request, StartRequest, Work};
@@ -223,18 +222,10 @@ impl<R: ReplyTo> Partition<R> {
         id: &InstanceId,
         run: impl FnOnce(&mut OrchestrationSlot<R>, &mut SlotTurn<'_>),
     ) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        let SlotState::Orchestration(orchestration) = &mut slot.state else { return };
-        let mut turn = SlotTurn {
-            id,
-            last_seq: slot.last_seq,
-            is_changed: &mut slot.is_changed,
-            changed: &mut self.changed,
-            next_token: &mut self.next_token,
-            limits: self.limits,
-        };
-        run(orchestration, &mut turn);
-        self.settle(id);
+        if let Some((SlotState::Orchestration(slot), mut turn)) = self.slot_turn(id) {
+            run(slot, &mut turn);
+            self.settle(id);
+        }
     }
 
     fn with_entity(
@@ -242,9 +233,18 @@ impl<R: ReplyTo> Partition<R> {
         id: &InstanceId,
         run: impl FnOnce(&mut EntitySlot<R>, &mut SlotTurn<'_>),
     ) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        let SlotState::Entity(entity) = &mut slot.state else { return };
-        let mut turn = SlotTurn {
+        if let Some((SlotState::Entity(slot), mut turn)) = self.slot_turn(id) {
+            run(slot, &mut turn);
+            self.settle(id);
+        }
+    }
+
+    fn slot_turn<'a>(
+        &'a mut self,
+        id: &'a InstanceId,
+    ) -> Option<(&'a mut SlotState<R>, SlotTurn<'a>)> {
+        let slot = self.slots.get_mut(id)?;
+        let turn = SlotTurn {
             id,
             last_seq: slot.last_seq,
             is_changed: &mut slot.is_changed,
@@ -252,8 +252,7 @@ impl<R: ReplyTo> Partition<R> {
             next_token: &mut self.next_token,
             limits: self.limits,
         };
-        run(entity, &mut turn);
-        self.settle(id);
+        Some((&mut slot.state, turn))
     }
 }
 

@@ -101,10 +101,10 @@ impl Bench {
     }
 
     fn operated(&mut self, turn: &Turn, outcome: EntityOutcome) -> Turn {
-        let [Work::Entity { token, item }] = turn.effects.work.as_slice() else {
+        let [Work::Entity { instance_id, token, .. }] = turn.effects.work.as_slice() else {
             panic!("one work item of an entity, not {:?}", turn.effects.work)
         };
-        let instance_id = item.entity.instance_id();
+        let instance_id = instance_id.clone();
         self.turn(Input::EntityRan { instance_id, token: *token, outcome })
     }
 

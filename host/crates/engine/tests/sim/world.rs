@@ -295,9 +295,8 @@ impl World {
                 }
                 Input::OrchestrationRan { instance_id, token, outcome }
             }
-            Work::Entity { token, item } => {
+            Work::Entity { instance_id, token, item } => {
                 let outcome = guests::run_entity(self.ledgers, &mut self.rng, &item);
-                let instance_id = item.entity.instance_id();
                 if self.rng.random_bool(0.2) {
                     let (instance_id, outcome) = (instance_id.clone(), outcome.clone());
                     lane.inputs.push_back(Input::EntityRan { instance_id, token, outcome });
