@@ -60,8 +60,8 @@ pub trait Storage: Send + Sync + 'static {
     /// If the batch could not be written; the storage may then be in any state.
     fn write(&self, batch: &CommitBatch) -> Result<()>;
 
-    /// Makes every write that returned before this call durable (fsync). Called by one thread,
-    /// possibly while another one writes.
+    /// Makes every write that returned before this call durable (fsync). Called by one thread at a
+    /// time, possibly while another one writes.
     ///
     /// # Errors
     /// If that is not certain.

@@ -4,6 +4,9 @@
 //! lane ── stage ──► CommitQueue ── take ──► committer ── write ──► syncer ── fsync ──► OutputGate
 //! ```
 //!
+//! The committer syncs by itself when nothing else is staged: that spares a lone request the change of
+//! threads. While more is coming the syncer does, and the committer writes the next batch meanwhile.
+//!
 //! Invariants:
 //! - All lanes stage into one queue. A turn is staged as a whole before anything that it sent is
 //!   handed on, so the order of staging respects causality; each batch is a prefix of that order.

@@ -41,14 +41,17 @@ struct Shared {
     bytes_max: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent marks, each with its own reader")]
 struct Queue {
     commits: CommitQueue,
     /// When the oldest change that is not taken was staged.
     staged_at: Option<Instant>,
     /// The last turn that was handed to the storage.
     written: CommitSeq,
-    /// The last turn that the syncer has begun to sync.
+    /// The last turn whose sync has begun.
     syncing: CommitSeq,
+    /// Whether a sync is under way.
+    is_syncing: bool,
     /// Whether the committer sleeps without an alarm.
     committer_parked: bool,
     stopping: bool,
@@ -78,6 +81,7 @@ impl CommitWriter {
                 staged_at: None,
                 written: CommitSeq(0),
                 syncing: CommitSeq(0),
+                is_syncing: false,
                 committer_parked: false,
                 stopping: false,
                 failed: false,
@@ -190,8 +194,14 @@ impl Shared {
             if let Err(error) = self.storage.write(&batch) {
                 return self.fail(&error);
             }
-            self.lock().written = batch.seq;
-            self.written.notify_one();
+            let mut queue = self.lock();
+            queue.written = batch.seq;
+            if queue.staged_at.is_none() && !queue.is_syncing {
+                // Nothing else to do: one change of threads less for who waits.
+                self.sync(queue);
+            } else {
+                self.written.notify_one();
+            }
         }
     }
 
@@ -232,30 +242,40 @@ impl Shared {
     }
 
     fn sync_loop(&self) {
+        let mut queue = self.lock();
         loop {
-            let seq = {
-                let mut queue = self.lock();
-                loop {
-                    if queue.failed {
-                        return;
-                    }
-                    if queue.syncing < queue.written {
-                        break;
-                    }
-                    let is_all_written = queue.commits.taken() == queue.written;
-                    if queue.stopping && is_all_written && queue.staged_at.is_none() {
-                        return;
-                    }
-                    queue = self.written.wait(queue).expect("no panic under this lock");
-                }
-                queue.syncing = queue.written;
-                queue.written
-            };
-            self.work.notify_one();
-            if let Err(error) = self.storage.sync() {
-                return self.fail(&error);
+            if queue.failed {
+                return;
             }
-            self.gate.open(seq);
+            if queue.syncing < queue.written && !queue.is_syncing {
+                self.sync(queue);
+                queue = self.lock();
+                continue;
+            }
+            let is_all_written = queue.commits.taken() == queue.written;
+            if queue.stopping && is_all_written && queue.staged_at.is_none() && !queue.is_syncing {
+                return;
+            }
+            queue = self.written.wait(queue).expect("no panic under this lock");
+        }
+    }
+
+    /// Makes durable what is written, and releases who waits for it.
+    fn sync(&self, mut queue: MutexGuard<'_, Queue>) {
+        let seq = queue.written;
+        queue.syncing = seq;
+        queue.is_syncing = true;
+        drop(queue);
+        // The committer may take the next batch.
+        self.work.notify_one();
+        if let Err(error) = self.storage.sync() {
+            return self.fail(&error);
+        }
+        self.gate.open(seq);
+        let mut queue = self.lock();
+        queue.is_syncing = false;
+        if queue.syncing < queue.written || queue.stopping {
+            self.written.notify_one();
         }
     }
 
