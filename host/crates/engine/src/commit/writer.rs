@@ -41,7 +41,19 @@ struct Shared {
     bytes_max: usize,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "independent marks, each with its own reader")]
+/// What wakes the committer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CommitterSleep {
+    /// It does not sleep, or somebody has woken it.
+    Awake,
+    /// A change is staged.
+    UntilStaged,
+    /// Somebody waits for what is staged, or it is old enough.
+    UntilDemanded,
+    /// The syncer takes on what is written.
+    UntilSynced,
+}
+
 struct Queue {
     commits: CommitQueue,
     /// When the oldest change that is not taken was staged.
@@ -52,8 +64,8 @@ struct Queue {
     syncing: CommitSeq,
     /// Whether a sync is under way.
     is_syncing: bool,
-    /// Whether the committer sleeps without an alarm.
-    committer_parked: bool,
+    /// What the committer sleeps for, so that nothing else wakes it.
+    committer: CommitterSleep,
     stopping: bool,
     failed: bool,
 }
@@ -82,7 +94,7 @@ impl CommitWriter {
                 written: CommitSeq(0),
                 syncing: CommitSeq(0),
                 is_syncing: false,
-                committer_parked: false,
+                committer: CommitterSleep::Awake,
                 stopping: false,
                 failed: false,
             }),
@@ -111,9 +123,7 @@ impl CommitWriter {
         let staged = queue.commits.stage(changes, sent);
         if queue.staged_at.is_none() && queue.commits.taken() < staged.seq {
             queue.staged_at = Some(Instant::now());
-            if queue.committer_parked {
-                self.shared.work.notify_one();
-            }
+            self.shared.wake(&mut queue, CommitterSleep::UntilStaged);
         }
         staged
     }
@@ -172,11 +182,19 @@ impl Shared {
 
     fn demand(&self, seq: CommitSeq) {
         if self.demand.fetch_max(seq.0, Ordering::AcqRel) < seq.0 {
-            let queue = self.lock();
+            let mut queue = self.lock();
             // What is taken is on its way; the committer need not wake for it.
             if queue.commits.taken() < seq {
-                self.work.notify_one();
+                self.wake(&mut queue, CommitterSleep::UntilDemanded);
             }
+        }
+    }
+
+    /// Wakes the committer if it sleeps for this.
+    fn wake(&self, queue: &mut Queue, from: CommitterSleep) {
+        if queue.committer == from {
+            queue.committer = CommitterSleep::Awake;
+            self.work.notify_one();
         }
     }
 
@@ -219,12 +237,12 @@ impl Shared {
                 if queue.stopping {
                     return None;
                 }
-                queue.committer_parked = true;
+                queue.committer = CommitterSleep::UntilStaged;
                 queue = self.work.wait(queue).expect("no panic under this lock");
-                queue.committer_parked = false;
                 continue;
             };
             if queue.syncing < queue.written {
+                queue.committer = CommitterSleep::UntilSynced;
                 queue = self.work.wait(queue).expect("no panic under this lock");
                 continue;
             }
@@ -234,9 +252,11 @@ impl Shared {
                 || self.demand.load(Ordering::Acquire) > queue.commits.taken().0
                 || queue.commits.bytes() > BATCH_BYTES
             {
+                queue.committer = CommitterSleep::Awake;
                 return Some(queue);
             }
             let left = self.delay - age;
+            queue.committer = CommitterSleep::UntilDemanded;
             (queue, _) = self.work.wait_timeout(queue, left).expect("no panic under this lock");
         }
     }
@@ -265,9 +285,8 @@ impl Shared {
         let seq = queue.written;
         queue.syncing = seq;
         queue.is_syncing = true;
+        self.wake(&mut queue, CommitterSleep::UntilSynced);
         drop(queue);
-        // The committer may take the next batch.
-        self.work.notify_one();
         if let Err(error) = self.storage.sync() {
             return self.fail(&error);
         }
