@@ -7,9 +7,9 @@ use everstate_engine::storage::{OrchestrationRow, Storage, StoredInstance};
 use everstate_types::{InstanceId, MessageId, RuntimeStatus};
 
 use super::{
-    both_turns, commit, entity_batch, entity_id, entity_record, execution, first_turn, killed,
-    last_turn, load, load_error, messages_batch, open, orchestration_batch, orchestration_id,
-    record, row,
+    both_turns, commit, digits, entity_batch, entity_id, entity_record, execution, first_turn,
+    killed, last_turn, load, load_error, messages_batch, open, orchestration_batch,
+    orchestration_id, record, row,
 };
 use crate::key;
 use crate::{Error, RocksStorage, StorageConfig};
@@ -175,7 +175,7 @@ fn log_torn_by_the_loss_of_power_opens_with_all_that_was_synced() {
             storage.sync().unwrap();
             log = files(&folder, "log").pop().unwrap();
             synced = usize::try_from(fs::metadata(&log).unwrap().len()).unwrap();
-            commit(&storage, entity_batch(Some(entity_record(&"x".repeat(bytes)))));
+            commit(&storage, entity_batch(Some(entity_record(&digits(bytes)))));
             storage.sync().unwrap();
         }
         let mut log_bytes = fs::read(&log).unwrap();

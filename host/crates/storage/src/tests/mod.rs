@@ -172,3 +172,16 @@ fn messages_batch(sent: &[u64], consumed: &[u64], low: Option<u64>) -> CommitBat
         ..CommitBatch::default()
     }
 }
+
+/// Text of this length, or a little more, that compression does not make much shorter.
+fn digits(bytes: usize) -> String {
+    let mut text = String::new();
+    let mut number = 1_u64;
+    while text.len() < bytes {
+        // Knuth's generator for 64 bits.
+        number =
+            number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text += &number.to_string();
+    }
+    text
+}

@@ -4,8 +4,8 @@ use everstate_engine::storage::{Cached, OrchestrationRow, Storage, StoredInstanc
 use everstate_types::{Failure, Payload, RuntimeStatus};
 
 use super::{
-    both_turns, commit, entity_batch, entity_id, entity_record, execution, first_turn, last_turn,
-    load, open, orchestration_batch, orchestration_id, record, row,
+    both_turns, commit, digits, entity_batch, entity_id, entity_record, execution, first_turn,
+    last_turn, load, open, orchestration_batch, orchestration_id, record, row,
 };
 use crate::RocksStorage;
 use crate::key::Family;
@@ -34,6 +34,20 @@ fn entity_written_overwritten_and_deleted_is_as_last_written() {
     commit(&storage, entity_batch(None));
     assert_eq!(storage.load(&entity_id()).unwrap(), None);
     assert_eq!(rows_in(&storage, Family::Instances), 0);
+}
+
+#[test]
+fn repetitive_value_is_compressed_and_another_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    for (state, layout) in [("value ".repeat(50), 2), (digits(400), 1), ("v".repeat(200), 1)] {
+        commit(&storage, entity_batch(Some(entity_record(&state))));
+        assert_eq!(load(&storage, &entity_id()), StoredInstance::Entity(entity_record(&state)));
+        let handle = storage.db().cf_handle(Family::Instances.name()).unwrap();
+        let mut rows = storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start);
+        let (_, value) = rows.next().unwrap().unwrap();
+        assert_eq!((value[0], value.len() < state.len()), (layout, layout == 2), "{state}");
+    }
 }
 
 #[test]
