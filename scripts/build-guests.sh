@@ -44,5 +44,19 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$TARGET/lib" ]; then
     flags+=(-Zbuild-std=std,panic_abort)
 fi
 
+# One build at a time: cargo replaces its output files even if nothing has changed, and somebody who reads
+# them meanwhile finds none. So what is printed is a folder of copies that only ever change as a whole.
+components="$target_dir/components"
+mkdir -p "$components"
+exec 9>"$target_dir/.build-guests.lock"
+flock 9
+
 cargo build "${packages[@]}" --target "$TARGET" --profile guest --target-dir "$target_dir" "${flags[@]}" >&2
-echo "$target_dir/$TARGET/guest"
+for built in "$target_dir/$TARGET/guest"/*.wasm; do
+    component="$components/$(basename "$built")"
+    if ! cmp --silent "$built" "$component"; then
+        cp "$built" "$component.new"
+        mv "$component.new" "$component"
+    fi
+done
+echo "$components"
