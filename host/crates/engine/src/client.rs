@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_types::{
-    EntityId, ExecutionId, Failure, FunctionKind, HistoryEvent, InstanceId, OrchestrationRecord,
-    Payload, Tags,
+    EntityId, ExecutionId, ExecutionStart, Failure, FunctionKind, HistoryEvent, InstanceId,
+    OrchestrationRecord, Payload, Tags, Timestamp,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+mod lifecycle;
+mod query;
+
 pub use crate::error::ClientError;
 use crate::lane::ReplySender;
-use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart};
+use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart, WaitFor};
 use crate::storage::CommitSeq;
 use crate::task_hub::Node;
 
@@ -51,6 +54,8 @@ pub struct StartRequest {
     pub instance_id: Option<InstanceId>,
     /// Names and values to be kept with it.
     pub tags: Tags,
+    /// Not to be run before; absent: at once.
+    pub start_at: Option<Timestamp>,
     /// What to do if the id is alive.
     pub on_conflict: ConflictPolicy,
 }
@@ -63,6 +68,8 @@ pub enum ConflictPolicy {
     Fail,
     /// Start nothing and give its id.
     UseExisting,
+    /// Terminate it and start the new one in its place.
+    TerminateAndReplace,
 }
 
 /// Asks the engine. Cheap to clone.
@@ -89,7 +96,7 @@ impl Client {
         &self,
         request: StartRequest,
     ) -> Result<Observed<InstanceId>, ClientError> {
-        let StartRequest { name, input, instance_id, tags, on_conflict } = request;
+        let StartRequest { name, input, instance_id, tags, start_at, on_conflict } = request;
         let kind = FunctionKind::Orchestrator;
         let Some(found) = self.node.executor.find(kind, &name) else {
             return Err(ClientError::FunctionNotFound { kind, name });
@@ -101,12 +108,17 @@ impl Client {
             Request::Start(Box::new(PartitionStart {
                 instance_id,
                 is_new_id,
-                name: found.name,
-                component: found.component,
-                execution_id: ExecutionId::new(Uuid::new_v4()),
-                input,
-                tags,
-                use_existing: on_conflict == ConflictPolicy::UseExisting,
+                start: ExecutionStart {
+                    name: found.name,
+                    execution_id: ExecutionId::new(Uuid::new_v4()),
+                    component: Some(found.component),
+                    input,
+                    tags,
+                    parent: None,
+                    start_at,
+                    events: Vec::new(),
+                },
+                on_conflict,
                 reply_to,
             }))
         };
@@ -139,8 +151,30 @@ impl Client {
         instance_id: &InstanceId,
         limit: Duration,
     ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+        self.wait(instance_id, WaitFor::Completion, limit).await
+    }
+
+    /// The status of an orchestration when it has begun to run, or when `limit` is over; `None` at
+    /// once if there is none of that id.
+    ///
+    /// # Errors
+    /// If the id names an entity, or the host is stopping.
+    pub async fn wait_for_start(
+        &self,
+        instance_id: &InstanceId,
+        limit: Duration,
+    ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+        self.wait(instance_id, WaitFor::Start, limit).await
+    }
+
+    async fn wait(
+        &self,
+        instance_id: &InstanceId,
+        wait_for: WaitFor,
+        limit: Duration,
+    ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
         let id = instance_id.clone();
-        let end = self.ask(|reply_to| Request::WaitForCompletion { instance_id: id, reply_to });
+        let end = self.ask(|reply_to| Request::Wait { instance_id: id, wait_for, reply_to });
         match timeout(limit, end).await {
             Ok(answer) => status(answer?),
             Err(_) => self.get_status(instance_id).await,

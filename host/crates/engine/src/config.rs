@@ -26,6 +26,9 @@ pub struct EngineConfig {
     pub loaded_instances_max: usize,
     /// How many bytes of state and history stay loaded in all lanes together. Default: 256 MiB.
     pub loaded_bytes_max: usize,
+    /// For tests of what a crash leaves: the process aborts as soon as so many commits are on disk.
+    /// 0 (the default): never.
+    pub abort_after_commits: u64,
 }
 
 impl Default for EngineConfig {
@@ -39,6 +42,7 @@ impl Default for EngineConfig {
             entity_batch_count_max: 1_000,
             loaded_instances_max: 200_000,
             loaded_bytes_max: 256 << 20,
+            abort_after_commits: 0,
         }
     }
 }

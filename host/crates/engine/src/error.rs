@@ -4,7 +4,7 @@
 //! another try after a moment, the others are not. Errors of the storage never come here: they end
 //! the process.
 
-use everstate_types::{FunctionKind, InstanceId};
+use everstate_types::{FunctionKind, InstanceId, RuntimeStatus};
 
 /// Why the engine refused a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,26 @@ pub enum ClientError {
         name: String,
     },
     /// The id is taken by an orchestration that is alive.
-    #[error("An orchestration instance with the id '{0}' already exists and has not ended.")]
-    AlreadyExists(InstanceId),
+    #[error("An Orchestration instance with the status {status} already exists.")]
+    AlreadyExists {
+        /// The id.
+        instance_id: InstanceId,
+        /// Where that orchestration is in its life.
+        status: RuntimeStatus,
+    },
+    /// There is no orchestration of that id.
+    #[error("No instance with ID '{0}' was found.")]
+    NotFound(InstanceId),
+    /// The orchestration is in a state that forbids what was asked.
+    #[error("{}", wrong_state(operation, instance_id, *status))]
+    WrongState {
+        /// What was asked, as a verb.
+        operation: &'static str,
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// Where it is in its life.
+        status: RuntimeStatus,
+    },
     /// One instance has more waiting than its limit.
     #[error("The instance '{0}' has too many operations waiting.")]
     Busy(InstanceId),
@@ -36,4 +54,16 @@ pub enum ClientError {
     /// The result did not come in time; what was asked for may still happen.
     #[error("No result within {0} ms.")]
     TimedOut(u64),
+}
+
+fn wrong_state(operation: &str, instance_id: &InstanceId, status: RuntimeStatus) -> String {
+    match operation {
+        "rewind" => {
+            "The rewind operation is only supported on failed orchestration instances.".to_owned()
+        }
+        _ => format!(
+            "Cannot {operation} the orchestration instance {instance_id} because instance is in the \
+             {status} state."
+        ),
+    }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use everstate_types::{
@@ -21,7 +22,7 @@ use crate::storage::CommitSeq;
 /// Guest code under way.
 pub type GuestFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Runs orchestrators and entities.
+/// Runs orchestrators, entities and activities.
 pub trait GuestExecutor: Send + Sync + 'static {
     /// The newest function of this kind and name; ASCII case does not matter.
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction>;
@@ -33,6 +34,10 @@ pub trait GuestExecutor: Send + Sync + 'static {
 
     /// Runs operations of one entity, one after the other.
     fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome>;
+
+    /// Runs an activity: the newest function of that name, or else that of the component that the
+    /// orchestration is pinned to. Waits until the limits of the configuration let it run.
+    fn run_activity(&self, item: ActivityWorkItem) -> GuestFuture<Result<Payload, Failure>>;
 
     /// Drops a kept guest of this instance, if there is one.
     fn forget(&self, instance_id: &InstanceId);
@@ -68,16 +73,61 @@ pub struct OrchestrationWorkItem {
     pub new_events: Arc<Vec<HistoryEvent>>,
 }
 
+/// The error type of an activity that was not run because nobody waits for it any more.
+pub const ABANDONED: &str = "Abandoned";
+
+/// One attempt at an activity.
+#[derive(Clone, Debug)]
+pub struct ActivityWorkItem {
+    /// The orchestration that waits for the result.
+    pub instance_id: InstanceId,
+    /// The activity.
+    pub name: FunctionName,
+    /// The code that the orchestration is pinned to.
+    pub component: Option<ComponentHash>,
+    /// Its input.
+    pub input: Payload,
+    /// Given with the call, and inherited.
+    pub tags: Tags,
+    /// The same for every attempt at the same work, and for no other.
+    pub idempotency_key: RequestId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The state change that scheduled it. It must be durable before the activity has an effect
+    /// outside of the process.
+    pub seq: CommitSeq,
+    /// Set when nobody waits for the result any more: an activity that has not begun need not run.
+    pub is_abandoned: Arc<AtomicBool>,
+}
+
 /// What one turn gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrchestrationOutcome {
     /// What the guest asked for in this turn, in order. The first one has the number after the last
     /// action in the history, the others follow without a gap.
     pub actions: Vec<Action>,
+    /// The numbers of the timers that the guest gave up on in this turn.
+    pub cancelled: Vec<i32>,
     /// `Some` if the guest set (or cleared) its custom status in this turn.
     pub custom_status: Option<Option<Payload>>,
+    /// What the guest logged in this turn: level, `: ` and line.
+    pub logs: Vec<String>,
     /// Where the guest is now.
     pub result: OrchestrationResult,
+}
+
+impl OrchestrationOutcome {
+    /// An outcome without anything but where the guest is.
+    #[must_use]
+    pub fn of(result: OrchestrationResult) -> Self {
+        Self {
+            actions: Vec::new(),
+            cancelled: Vec::new(),
+            custom_status: None,
+            logs: Vec::new(),
+            result,
+        }
+    }
 }
 
 /// Where an orchestrator is after a turn.
@@ -87,8 +137,17 @@ pub enum OrchestrationResult {
     Waiting,
     /// It returned.
     Completed(Payload),
-    /// It failed: by its own word, by a trap, by a limit, or because it did not follow its history.
+    /// It failed: by its own word, by a trap or by a limit.
     Failed(Failure),
+    /// It ended and begins anew with this input.
+    ContinuedAsNew {
+        /// The next generation's input.
+        input: Payload,
+        /// Events that it has not consumed and that go along, oldest first.
+        events: Vec<(String, Payload)>,
+    },
+    /// It does not follow its history: the failure says where. The turn has no effect.
+    Diverged(Failure),
 }
 
 /// A batch of operations on one entity.
@@ -234,6 +293,9 @@ pub trait StatusResponses: Send + Sync + fmt::Debug + 'static {
         instance_id: &InstanceId,
         internal_server_error_on_failure: bool,
     ) -> HttpResponse;
+
+    /// The history as the JSON array of the management API.
+    fn history(&self, status: &InstanceStatus, shows_output: bool) -> Payload;
 
     /// The answer for an orchestration that has ended: its output, or its status document.
     fn finished(

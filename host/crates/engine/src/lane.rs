@@ -15,14 +15,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use everstate_types::{Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId};
+use everstate_types::{
+    Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId, MessageKey, Payload,
+};
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use crate::client::Observed;
+use crate::commit::Change;
 use crate::guest::{
-    EntityOutcome, EntityWorkItem, OperationOutcome, OrchestrationOutcome, OrchestrationResult,
-    OrchestrationWorkItem,
+    ABANDONED, ActivityWorkItem, EntityOutcome, EntityWorkItem, OperationOutcome,
+    OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
 use crate::partition::{
     Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work,
@@ -127,7 +130,8 @@ impl Lane {
                 partition.apply(moment, input, &mut effects);
             }
             let changes = std::mem::take(&mut effects.changes);
-            let staged = node.commits.stage(changes, &effects.sent);
+            forget_delayed(node, &changes);
+            let staged = node.commits.stage(changes, &effects.sent, &effects.delayed);
             (staged, partition.end_turn(moment, staged.seq))
         };
         for (reply_to, reply, gate) in effects.replies {
@@ -139,18 +143,22 @@ impl Lane {
                 tracing::trace!("the caller went away before its answer");
             }
         }
-        for id in forgotten {
+        node.timers.add(effects.delayed);
+        for id in forgotten.into_iter().chain(effects.forgotten) {
             node.executor.forget(&id);
         }
         for id in effects.loads {
             self.load(node, id);
         }
-        for work in effects.work {
+        for mut work in effects.work {
+            if let Work::Activity { item, .. } = &mut work {
+                item.seq = staged.seq;
+            }
             self.run(node, work);
         }
         let mut message_id = staged.first_message_id;
         for message in effects.sent {
-            node.deliver(message_id, message);
+            node.deliver(MessageKey::Sent(message_id), message);
             message_id = MessageId(message_id.0 + 1);
         }
     }
@@ -184,6 +192,11 @@ impl Lane {
                 let instance_id = item.instance_id.clone();
                 let outcome = run_orchestration(node, item).await;
                 Input::OrchestrationRan { instance_id, token, outcome }
+            }
+            Work::Activity { message_key, task, item } => {
+                let instance_id = item.instance_id.clone();
+                let result = run_activity(node, item).await;
+                Input::ActivityRan { instance_id, message_key, task, result }
             }
             Work::Entity { instance_id, token, item } => {
                 let outcome = run_entity(node, &instance_id, item).await;
@@ -236,23 +249,52 @@ impl ReadyWork {
     }
 }
 
-/// Finds the code of a start that came from an instance: its sender could not know it.
+/// Finds the newest code for a message that came from an instance: its sender could not know it.
 pub(crate) fn resolve_component(node: &Node, message: &mut Message) {
-    if let MessageBody::StartOrchestration { name, component: component @ None, .. } =
-        &mut message.body
+    let (name, component) = match &mut message.body {
+        MessageBody::StartOrchestration(start) => (&start.name, &mut start.component),
+        MessageBody::Rewind(order) => (&order.start.name, &mut order.start.component),
+        MessageBody::Proceed { name, component, .. } => (&*name, component),
+        _ => return,
+    };
+    if component.is_none()
         && let Some(found) = node.executor.find(FunctionKind::Orchestrator, name.as_str())
     {
         *component = Some(found.component);
     }
 }
 
+/// Sees to it that delayed messages which are taken back are not delivered.
+fn forget_delayed(node: &Node, changes: &[Change]) {
+    for change in changes {
+        if let Change::Consumed(MessageKey::Delayed(key)) = change {
+            node.timers.remove(key);
+        }
+    }
+}
+
+/// Runs an activity; `None`: nobody waited for it when its turn came.
+async fn run_activity(node: &Node, item: ActivityWorkItem) -> Option<Result<Payload, Failure>> {
+    let instance_id = item.instance_id.clone();
+    let is_abandoned = Arc::clone(&item.is_abandoned);
+    if is_abandoned.load(Ordering::Relaxed) {
+        return None;
+    }
+    let run = AssertUnwindSafe(node.executor.run_activity(item)).catch_unwind();
+    match run.await.unwrap_or_else(|_| Err(host_failure(&instance_id))) {
+        Err(failure) if failure.error_type == ABANDONED && is_abandoned.load(Ordering::Relaxed) => {
+            None
+        }
+        result => Some(result),
+    }
+}
+
 async fn run_orchestration(node: &Node, item: OrchestrationWorkItem) -> OrchestrationOutcome {
     let instance_id = item.instance_id.clone();
     let run = AssertUnwindSafe(node.executor.run_orchestration(item)).catch_unwind();
-    run.await.unwrap_or_else(|_| OrchestrationOutcome {
-        actions: Vec::new(),
-        custom_status: None,
-        result: OrchestrationResult::Failed(host_failure(&instance_id)),
+    run.await.unwrap_or_else(|_| {
+        let failure = host_failure(&instance_id);
+        OrchestrationOutcome::of(OrchestrationResult::Failed(failure))
     })
 }
 

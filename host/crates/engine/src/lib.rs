@@ -32,6 +32,7 @@ mod lane;
 pub mod partition;
 pub mod storage;
 mod task_hub;
+mod timers;
 
 pub use client::Client;
 pub use config::EngineConfig;

@@ -7,7 +7,8 @@
 use std::fmt;
 
 use everstate_types::{
-    EntityRecord, HistoryEvent, InstanceId, Message, MessageId, OrchestrationRecord,
+    DelayedKey, EntityRecord, ExecutionId, FunctionName, HistoryEvent, InstanceId, Message,
+    MessageId, OrchestrationRecord, Payload, RuntimeStatus, Tags, Timestamp,
 };
 
 /// A position in the order of all state changes of a node. Every staged turn takes the next one.
@@ -31,8 +32,8 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 
 /// Durable state. All methods block; the engine calls them where blocking is allowed.
 pub trait Storage: Send + Sync + 'static {
-    /// All that has to go on after a start: the messages that nobody has consumed, in the order of
-    /// their ids. Called once, before anything else.
+    /// All that has to go on after a start: the messages that nobody has consumed. Called once,
+    /// before anything else.
     ///
     /// # Errors
     /// If the data cannot be read or is damaged.
@@ -52,6 +53,20 @@ pub trait Storage: Send + Sync + 'static {
     fn load_cached(&self, _id: &InstanceId) -> Result<Cached> {
         Ok(Cached::WouldBlock)
     }
+
+    /// A page of the orchestrations that fit, as of the last write. Takes time in proportion to the
+    /// page, not to what is stored: a page may have fewer than were asked for, or none, and yet not be
+    /// the last.
+    ///
+    /// # Errors
+    /// If the data cannot be read or is damaged, or the continuation is none that a page had.
+    fn query(&self, query: &InstanceQuery) -> Result<InstancePage>;
+
+    /// How many orchestrations fit, as of the last write.
+    ///
+    /// # Errors
+    /// If the data cannot be read or is damaged.
+    fn count(&self, filter: &InstanceFilter) -> Result<u64>;
 
     /// Writes a batch as a whole. Later loads see it; a crash may still lose it. Called by one
     /// thread, in the order of [`CommitBatch::seq`].
@@ -75,6 +90,47 @@ pub struct Recovered {
     pub messages: Vec<(MessageId, Message)>,
     /// Greater than the id of any message that was ever stored and is not certainly gone.
     pub next_message_id: MessageId,
+    /// The delayed messages that nobody has consumed, in the order in which they are due.
+    pub delayed: Vec<(DelayedKey, Message)>,
+}
+
+/// Which orchestrations; all conditions must hold, absent and empty ones always do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceFilter {
+    /// The orchestrator; ASCII case does not matter.
+    pub name: Option<FunctionName>,
+    /// Any of these.
+    pub statuses: Vec<RuntimeStatus>,
+    /// Started then or later.
+    pub created_from: Option<Timestamp>,
+    /// Started then or earlier.
+    pub created_to: Option<Timestamp>,
+    /// How the id begins.
+    pub id_prefix: Option<String>,
+    /// All of these.
+    pub tags: Tags,
+    /// The custom status, letter for letter.
+    pub custom_status: Option<Payload>,
+}
+
+/// A page of orchestrations that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceQuery {
+    /// Which.
+    pub filter: InstanceFilter,
+    /// How many at most; at least 1.
+    pub page_size: usize,
+    /// Where the page before ended; `None`: the first page.
+    pub continuation: Option<String>,
+}
+
+/// A page of orchestrations, oldest first; in the order of their ids if the filter has a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstancePage {
+    /// What is stored of them.
+    pub instances: Vec<(InstanceId, OrchestrationRecord)>,
+    /// Where the next page begins; `None`: this was the last.
+    pub continuation: Option<String>,
 }
 
 /// What is stored of an instance.
@@ -117,6 +173,14 @@ pub struct CommitBatch {
     pub messages_consumed: Vec<MessageId>,
     /// If set: no message below this id is alive, so that recovery can begin there.
     pub message_low: Option<MessageId>,
+    /// Delayed messages that were sent and not yet consumed.
+    pub delayed: Vec<(DelayedKey, Message)>,
+    /// Delayed messages of earlier batches that are consumed, or taken back, now.
+    pub delayed_consumed: Vec<DelayedKey>,
+    /// If set: no delayed message that is alive is due before this.
+    pub delayed_low: Option<Timestamp>,
+    /// Orchestrations of earlier batches that are removed with all that belongs to them.
+    pub purged: Vec<(InstanceId, PurgedRow)>,
 }
 
 impl CommitBatch {
@@ -128,6 +192,10 @@ impl CommitBatch {
             && self.messages_sent.is_empty()
             && self.messages_consumed.is_empty()
             && self.message_low.is_none()
+            && self.delayed.is_empty()
+            && self.delayed_consumed.is_empty()
+            && self.delayed_low.is_none()
+            && self.purged.is_empty()
     }
 }
 
@@ -141,6 +209,46 @@ pub struct OrchestrationRow {
     pub history_stored: usize,
     /// The events to be added.
     pub events: Vec<HistoryEvent>,
-    /// Whether an earlier execution's history is stored that has to go.
-    pub replaces_history: bool,
+    /// The execution whose stored history has to go: an earlier one, or this one if it was rewound.
+    pub replaces: Option<ExecutionId>,
+    /// What the index holds of the orchestration; `None`: nothing.
+    pub indexed: Option<Box<Indexed>>,
+}
+
+/// What orchestrations are found by, as of some commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indexed {
+    /// The orchestrator.
+    pub name: FunctionName,
+    /// Where it was in its life.
+    pub status: RuntimeStatus,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// Its tags.
+    pub tags: Tags,
+    /// What it showed of itself.
+    pub custom_status: Option<Payload>,
+}
+
+impl Indexed {
+    /// What an orchestration with this record is found by.
+    #[must_use]
+    pub fn of(record: &OrchestrationRecord) -> Self {
+        Self {
+            name: record.name.clone(),
+            status: record.status,
+            created_at: record.created_at,
+            tags: record.tags.clone(),
+            custom_status: record.custom_status.clone(),
+        }
+    }
+}
+
+/// An orchestration that is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgedRow {
+    /// The execution whose history is stored.
+    pub execution_id: ExecutionId,
+    /// What the index holds of it.
+    pub indexed: Box<Indexed>,
 }

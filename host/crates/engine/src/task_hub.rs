@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use everstate_types::{InstanceId, Message, MessageId};
+use everstate_types::{InstanceId, Message, MessageKey};
 use tokio::runtime::Handle;
 
 use crate::client::Client;
@@ -15,6 +15,7 @@ use crate::guest::GuestExecutor;
 use crate::lane::{Lane, resolve_component};
 use crate::partition::{Input, PartitionLimits};
 use crate::storage::{Storage, StorageError};
+use crate::timers::{Timers, deliver_due};
 
 /// The engine of one node.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Node {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) executor: Arc<dyn GuestExecutor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) timers: Arc<Timers>,
     runtime: Handle,
     fatal: Arc<dyn Fn(&StorageError) + Send + Sync>,
     is_stopping: AtomicBool,
@@ -58,7 +60,9 @@ impl TaskHub {
     ) -> Result<Self, StorageError> {
         let recovered = storage.recover()?;
         let ids = recovered.messages.iter().map(|(id, _)| *id);
-        let queue = CommitQueue::new(recovered.next_message_id, ids);
+        let delayed = recovered.delayed.iter().map(|(key, _)| *key);
+        let queue = CommitQueue::new(recovered.next_message_id, ids, delayed);
+        let delayed_count = recovered.delayed.len();
         let fatal: Arc<dyn Fn(&StorageError) + Send + Sync> = Arc::from(fatal);
         let on_fatal = Arc::clone(&fatal);
         let commits = CommitWriter::start(
@@ -82,19 +86,23 @@ impl TaskHub {
             storage,
             executor,
             clock,
+            timers: Arc::new(Timers::new(recovered.delayed)),
             runtime: Handle::current(),
             fatal,
             is_stopping: AtomicBool::new(false),
         });
-        if !recovered.messages.is_empty() {
+        if !recovered.messages.is_empty() || delayed_count > 0 {
             tracing::info!(
                 messages = recovered.messages.len(),
+                delayed = delayed_count,
                 "going on where the last run ended"
             );
         }
         for (id, message) in recovered.messages {
-            node.deliver(id, message);
+            node.deliver(MessageKey::Sent(id), message);
         }
+        let timers = Arc::clone(&node.timers);
+        drop(node.runtime.spawn(deliver_due(Arc::downgrade(&node), timers)));
         Ok(Self { node })
     }
 
@@ -107,6 +115,7 @@ impl TaskHub {
     /// Accepts no new work from now on. What is under way goes on.
     pub fn refuse_new_work(&self) {
         self.node.is_stopping.store(true, Ordering::Relaxed);
+        self.node.timers.wake();
     }
 
     /// Makes durable what has happened and stops writing. What has not ended goes on after the next
@@ -129,10 +138,10 @@ impl Node {
         &self.lanes[index]
     }
 
-    pub(crate) fn deliver(self: &Arc<Self>, id: MessageId, mut message: Message) {
+    pub(crate) fn deliver(self: &Arc<Self>, key: MessageKey, mut message: Message) {
         resolve_component(self, &mut message);
         let lane = self.lane_of(&message.target);
-        lane.submit(self, Input::Message(id, message));
+        lane.submit(self, Input::Message(key, message));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

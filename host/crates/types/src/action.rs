@@ -5,10 +5,51 @@ use crate::function::FunctionName;
 use crate::id::{EntityId, InstanceId};
 use crate::payload::Payload;
 use crate::record::Tags;
+use crate::time::Timestamp;
 
 /// What an orchestrator asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Run an activity and wait for its result. A durable HTTP request is the activity
+    /// [`FunctionName::http_activity`] of the host.
+    CallActivity {
+        /// The activity.
+        name: FunctionName,
+        /// Its input.
+        input: Payload,
+        /// Its tags, without those that it inherits.
+        tags: Tags,
+        /// The number of the action that was the first attempt at the same work; `None`: this is.
+        first_attempt: Option<i32>,
+        /// 1 for the first attempt.
+        attempt: u32,
+    },
+    /// Start a child and wait for its end.
+    CallSubOrchestration {
+        /// The orchestrator.
+        name: FunctionName,
+        /// The child's id.
+        instance_id: InstanceId,
+        /// Its input.
+        input: Payload,
+        /// Its tags, without those that it inherits.
+        tags: Tags,
+        /// Not before.
+        start_at: Option<Timestamp>,
+    },
+    /// Start an orchestration that nobody waits for.
+    StartOrchestration {
+        /// The orchestrator.
+        name: FunctionName,
+        /// The new orchestration's id.
+        instance_id: InstanceId,
+        /// Its input.
+        input: Payload,
+        /// Its tags, without those that it inherits.
+        tags: Tags,
+        /// Not before.
+        start_at: Option<Timestamp>,
+    },
     /// Ask an entity for an operation and wait for its result.
     CallEntity {
         /// The entity.
@@ -27,15 +68,18 @@ pub enum Action {
         /// Its input.
         input: Option<Payload>,
     },
-    /// Start an orchestration that nobody waits for.
-    StartOrchestration {
-        /// The orchestrator.
-        name: FunctionName,
-        /// The new orchestration's id.
+    /// Arm a timer.
+    CreateTimer {
+        /// When it is due; in the past: at once.
+        fire_at: Timestamp,
+    },
+    /// Raise an event at another orchestration.
+    SendEvent {
+        /// The orchestration.
         instance_id: InstanceId,
-        /// Its input.
+        /// The event's name.
+        name: String,
+        /// What it carries.
         input: Payload,
-        /// Its tags.
-        tags: Tags,
     },
 }

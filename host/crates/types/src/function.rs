@@ -32,6 +32,9 @@ impl fmt::Display for FunctionKind {
     }
 }
 
+/// As the original calls it.
+const HTTP_ACTIVITY: &str = "BuiltIn::HttpActivity";
+
 /// The name of a function as its author wrote it. Looked up without regard to ASCII case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FunctionName(Arc<str>);
@@ -59,6 +62,18 @@ impl FunctionName {
             return Err(FunctionNameError { name: name.chars().take(80).collect() });
         }
         Ok(Self(Arc::from(name)))
+    }
+
+    /// The activity of the host that makes durable HTTP requests. No guest can have this name.
+    #[must_use]
+    pub fn http_activity() -> Self {
+        Self(Arc::from(HTTP_ACTIVITY))
+    }
+
+    /// Whether this is [`FunctionName::http_activity`].
+    #[must_use]
+    pub fn is_http_activity(&self) -> bool {
+        &*self.0 == HTTP_ACTIVITY
     }
 
     /// The name as its author wrote it.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::function::FunctionName;
-use crate::id::{EntityId, ExecutionId, InstanceId, RequestId};
+use crate::id::{EntityId, InstanceId, RequestId};
+use crate::message::ParentInstance;
 use crate::payload::Payload;
 use crate::record::Tags;
 use crate::time::Timestamp;
@@ -66,8 +67,8 @@ pub enum EventKind {
         version: Option<String>,
         /// What it was started with.
         input: Payload,
-        /// The awaiting parent: its id, execution and the number of the action that started this.
-        parent: Option<(InstanceId, ExecutionId, i32)>,
+        /// The awaiting parent.
+        parent: Option<ParentInstance>,
         /// Given at the start.
         tags: Tags,
         /// Not to be run before.
@@ -97,8 +98,12 @@ pub enum EventKind {
         version: Option<String>,
         /// Its input.
         input: Payload,
-        /// Given with the call.
+        /// Given with the call, and inherited.
         tags: Tags,
+        /// The number of the action that was the first attempt at the same work; `None`: this is.
+        first_attempt: Option<i32>,
+        /// 1 for the first attempt.
+        attempt: u32,
     },
     /// An activity ended well.
     ActivityCompleted {
@@ -173,9 +178,9 @@ pub enum EventKind {
         /// What it carries.
         input: Payload,
     },
-    /// A note without effect.
+    /// A note without effect: a line of the orchestrator's log.
     GenericEvent {
-        /// The note.
+        /// The note: the level, `: ` and the line.
         data: String,
     },
     /// A snapshot of the state, where a history was folded.

@@ -182,6 +182,22 @@ impl ExecutionId {
     pub fn action_guid(self, event_id: i32) -> Uuid {
         Uuid::new_v5(&self.0, &event_id.to_be_bytes())
     }
+
+    /// The GUID of the action with this number after so many rewinds: what was asked for under
+    /// this number before a rewind is another piece of work.
+    #[must_use]
+    pub fn request_guid(self, event_id: i32, rewinds: u32) -> Uuid {
+        match rewinds {
+            0 => self.action_guid(event_id),
+            _ => Uuid::new_v5(&self.0, &[event_id.to_be_bytes(), rewinds.to_be_bytes()].concat()),
+        }
+    }
+
+    /// The generation after this one: the same whenever it is asked for.
+    #[must_use]
+    pub fn next_generation(self) -> Self {
+        Self(Uuid::new_v5(&self.0, b"next generation"))
+    }
 }
 
 impl fmt::Display for ExecutionId {

@@ -23,6 +23,7 @@ pub mod limits;
 mod message;
 mod payload;
 mod record;
+mod rendering;
 mod status;
 mod time;
 
@@ -31,8 +32,12 @@ pub use failure::{Failure, InnerFailure};
 pub use function::{ComponentHash, FunctionKind, FunctionName, FunctionNameError};
 pub use history::{EventKind, HistoryEvent, NO_EVENT_ID, OrchestrationStatus};
 pub use id::{EntityId, ExecutionId, IdError, InstanceId, RequestId};
-pub use message::{Message, MessageBody, MessageId, ReplyAddress};
+pub use message::{
+    ActivityTask, DelayedKey, ExecutionStart, Message, MessageBody, MessageId, MessageKey,
+    ParentInstance, ReplyAddress, RewindChild,
+};
 pub use payload::Payload;
 pub use record::{EntityRecord, OrchestrationRecord, Tags};
+pub use rendering::render_history;
 pub use status::RuntimeStatus;
 pub use time::Timestamp;

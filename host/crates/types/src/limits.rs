@@ -17,5 +17,17 @@ pub const CUSTOM_STATUS_BYTES_MAX: usize = 16 * 1024;
 /// would otherwise fill the disk.
 pub const ACTIONS_MAX: u32 = 100_000;
 
+/// Most log lines of one execution that are kept in its history.
+pub const LOG_LINES_MAX: usize = 1_000;
+
+/// Most bytes of log lines of one execution that are kept in its history.
+pub const LOG_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest name of an event, in characters: it is part of every event of that name.
+pub const EVENT_NAME_CHARS_MAX: usize = 256;
+
+/// Most tags of an orchestration or an activity, inherited ones included. Each is a row of the index.
+pub const TAGS_MAX: usize = 100;
+
 /// Most signals and starts of one entity operation: what one operation may put into one commit.
 pub const ENTITY_EFFECTS_MAX: usize = 10_000;

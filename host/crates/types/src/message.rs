@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::function::{ComponentHash, FunctionName};
+use crate::history::EventKind;
 use crate::id::{ExecutionId, InstanceId, RequestId};
 use crate::payload::Payload;
 use crate::record::Tags;
+use crate::time::Timestamp;
 
 /// The place of a message in the order of all messages of a node. Given when the message is
 /// staged for the commit; unique among the messages that are alive.
@@ -24,6 +26,25 @@ impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
+}
+
+/// Names a message that is delivered later. The sender makes it of what it knows, so that the sender
+/// can take the message back. In the order in which such messages are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DelayedKey {
+    /// Not to be delivered before.
+    pub due: Timestamp,
+    /// A GUID that no other delayed message has.
+    pub guid: RequestId,
+}
+
+/// Names a message that is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MessageKey {
+    /// One that was delivered when it was sent.
+    Sent(MessageId),
+    /// One that was delivered when it was due.
+    Delayed(DelayedKey),
 }
 
 /// Something that travels to an instance.
@@ -46,23 +67,76 @@ pub struct ReplyAddress {
     pub scheduled_id: i32,
 }
 
+/// The orchestration that waits for the end of a child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentInstance {
+    /// The parent.
+    pub instance_id: InstanceId,
+    /// Its execution; a result for another one is dropped.
+    pub execution_id: ExecutionId,
+    /// The number of the action that started the child.
+    pub scheduled_id: i32,
+    /// The GUID of that action.
+    pub request_id: RequestId,
+}
+
+/// A start of an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionStart {
+    /// The orchestrator.
+    pub name: FunctionName,
+    /// The new execution.
+    pub execution_id: ExecutionId,
+    /// The code it is pinned to; absent where the sender could not know, which then is the newest.
+    pub component: Option<ComponentHash>,
+    /// What it is started with.
+    pub input: Payload,
+    /// Given at the start.
+    pub tags: Tags,
+    /// Who waits for its end.
+    pub parent: Option<ParentInstance>,
+    /// Not to be run before.
+    pub start_at: Option<Timestamp>,
+    /// Events that the generation before has not consumed: name and what they carry, oldest first.
+    pub events: Vec<(String, Payload)>,
+}
+
+/// An activity to be run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivityTask {
+    /// The execution that waits for it.
+    pub execution_id: ExecutionId,
+    /// The number of the action that scheduled it.
+    pub scheduled_id: i32,
+    /// The GUID of that action.
+    pub request_id: RequestId,
+    /// The activity.
+    pub name: FunctionName,
+    /// Its input.
+    pub input: Payload,
+    /// Its tags, with those that it inherits.
+    pub tags: Tags,
+    /// The same for every attempt at the same work, and for no other.
+    pub idempotency_key: RequestId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+}
+
+/// An order to a child of an orchestration that was rewound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewindChild {
+    /// Why.
+    pub reason: Option<String>,
+    /// The start with which the child begins anew, if there is nothing to be rewound.
+    pub start: ExecutionStart,
+}
+
 /// What a message says. Stored: new kinds are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageBody {
     /// Begin this execution. The record of the orchestration is there already, as `Pending`,
     /// unless the start came from an instance.
-    StartOrchestration {
-        /// The orchestrator.
-        name: FunctionName,
-        /// The new execution.
-        execution_id: ExecutionId,
-        /// The code it is pinned to; absent where the sender could not know, which then is the newest.
-        component: Option<ComponentHash>,
-        /// What it is started with.
-        input: Payload,
-        /// Given at the start.
-        tags: Tags,
-    },
+    StartOrchestration(Box<ExecutionStart>),
     /// Do an operation.
     EntityOperation {
         /// The request.
@@ -72,7 +146,7 @@ pub enum MessageBody {
         /// Its input.
         input: Option<Payload>,
         /// Who waits for the result; nobody for a signal.
-        reply_to: Option<ReplyAddress>,
+        reply_to: Option<Box<ReplyAddress>>,
     },
     /// An operation ended.
     EntityReply {
@@ -83,6 +157,74 @@ pub enum MessageBody {
         /// The request.
         request_id: RequestId,
         /// Its result.
-        result: Result<Option<Payload>, Failure>,
+        result: Result<Option<Payload>, Box<Failure>>,
+    },
+    /// Run an activity. Travels to the orchestration that waits for it, which has it run.
+    ActivityTask(Box<ActivityTask>),
+    /// An activity ended.
+    ActivityResult {
+        /// The execution that waits for it.
+        execution_id: ExecutionId,
+        /// The number of the action that scheduled it.
+        scheduled_id: i32,
+        /// The GUID of that action.
+        request_id: RequestId,
+        /// Its result.
+        result: Result<Payload, Box<Failure>>,
+    },
+    /// A child ended.
+    SubOrchestrationResult {
+        /// The execution that waits for it.
+        execution_id: ExecutionId,
+        /// The number of the action that started it.
+        scheduled_id: i32,
+        /// The GUID of that action.
+        request_id: RequestId,
+        /// Its output.
+        result: Result<Payload, Box<Failure>>,
+    },
+    /// A timer is due. A delayed message of an orchestration to itself.
+    TimerFired {
+        /// The execution that armed it.
+        execution_id: ExecutionId,
+        /// The number of the action that armed it.
+        timer_id: i32,
+        /// The GUID of that action.
+        request_id: RequestId,
+        /// When it is due.
+        fire_at: Timestamp,
+    },
+    /// An event for the orchestration, whichever generation it is in.
+    RaiseEvent {
+        /// The event's name.
+        name: String,
+        /// What it carries.
+        input: Payload,
+    },
+    /// End, because the parent was terminated with its children.
+    Terminate {
+        /// Why.
+        reason: Option<Payload>,
+        /// The parent; a child of another one is not meant.
+        parent: Box<ParentInstance>,
+    },
+    /// Go on with the newest code: after a rewind, or when an orchestration is resumed whose code
+    /// did not fit its history.
+    Proceed {
+        /// The execution that is meant.
+        execution_id: ExecutionId,
+        /// The orchestrator, to find the newest code.
+        name: FunctionName,
+        /// The newest code; absent until the message is delivered.
+        component: Option<ComponentHash>,
+        /// What happens first in the next turn.
+        events: Vec<EventKind>,
+    },
+    /// Run again what failed.
+    Rewind(Box<RewindChild>),
+    /// Remove a finished child, because its parent was purged with its children.
+    Purge {
+        /// The parent; a child of another one is not meant.
+        parent: Box<ParentInstance>,
     },
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::function::{ComponentHash, FunctionName};
 use crate::id::ExecutionId;
+use crate::message::ParentInstance;
 use crate::payload::Payload;
 use crate::status::RuntimeStatus;
 use crate::time::Timestamp;
@@ -27,12 +28,18 @@ pub struct OrchestrationRecord {
     pub input: Payload,
     /// What it returned.
     pub output: Option<Payload>,
-    /// Why it failed.
+    /// Why it failed; or, for one that is suspended, how its code does not fit its history.
     pub failure: Option<Failure>,
     /// What it shows of itself.
     pub custom_status: Option<Payload>,
     /// Given at the start.
     pub tags: Tags,
+    /// Who waits for its end.
+    pub parent: Option<ParentInstance>,
+    /// Not to be run before.
+    pub scheduled_start: Option<Timestamp>,
+    /// How often it was rewound. Actions of different runs over the same numbers differ in it.
+    pub rewinds: u32,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it last changed.

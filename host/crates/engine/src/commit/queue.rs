@@ -6,13 +6,15 @@
 use std::collections::BTreeSet;
 use std::mem;
 
-use everstate_types::{EntityRecord, InstanceId, Message, MessageBody, MessageId};
-use foldhash::{HashMap, HashMapExt as _};
+use everstate_types::{
+    DelayedKey, EntityRecord, InstanceId, Message, MessageBody, MessageId, MessageKey, Timestamp,
+};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use crate::storage::{CommitBatch, CommitSeq, OrchestrationRow};
+use crate::storage::{CommitBatch, CommitSeq, OrchestrationRow, PurgedRow};
 
-/// The watermark is written again when it has moved by so many messages. Recovery reads at most so
-/// many deleted messages more than it must.
+/// A watermark is written again when it has moved by so many messages. Recovery reads at most so
+/// many deleted messages of each kind more than it must.
 const LOW_WATERMARK_STEP: u64 = 4_096;
 
 /// Bytes that a row or message costs beside its payloads; a guess on the safe side.
@@ -32,8 +34,10 @@ pub enum Change {
         /// Whether it did not exist before this change.
         is_new: bool,
     },
-    /// A message was consumed.
-    Consumed(MessageId),
+    /// A message was consumed, or taken back.
+    Consumed(MessageKey),
+    /// An orchestration is removed with all that belongs to it.
+    Purged(InstanceId, PurgedRow),
 }
 
 /// What staging a turn gave.
@@ -59,6 +63,14 @@ pub struct CommitQueue {
     /// Messages that are in earlier batches and not consumed there.
     stored: BTreeSet<MessageId>,
     low_written: u64,
+    delayed: HashMap<DelayedKey, Message>,
+    delayed_consumed: HashSet<DelayedKey>,
+    /// Delayed messages that are in earlier batches and not consumed there.
+    delayed_stored: BTreeSet<DelayedKey>,
+    delayed_low_written: Timestamp,
+    /// How many delayed messages were consumed since their watermark was written.
+    delayed_consumed_count: u64,
+    purged: HashMap<InstanceId, PurgedRow>,
     bytes: usize,
 }
 
@@ -70,8 +82,12 @@ struct StagedEntity {
 }
 
 impl CommitQueue {
-    /// An empty queue behind a recovery.
-    pub fn new(next_message_id: MessageId, recovered: impl IntoIterator<Item = MessageId>) -> Self {
+    /// An empty queue behind a recovery, which gave these messages.
+    pub fn new(
+        next_message_id: MessageId,
+        recovered: impl IntoIterator<Item = MessageId>,
+        recovered_delayed: impl IntoIterator<Item = DelayedKey>,
+    ) -> Self {
         Self {
             seq: CommitSeq(0),
             taken: CommitSeq(0),
@@ -82,6 +98,12 @@ impl CommitQueue {
             consumed: Vec::new(),
             stored: recovered.into_iter().collect(),
             low_written: 0,
+            delayed: HashMap::new(),
+            delayed_consumed: HashSet::new(),
+            delayed_stored: recovered_delayed.into_iter().collect(),
+            delayed_low_written: Timestamp::default(),
+            delayed_consumed_count: 0,
+            purged: HashMap::new(),
             bytes: 0,
         }
     }
@@ -105,9 +127,14 @@ impl CommitQueue {
     }
 
     /// Takes in one turn as a whole and gives ids to the messages that it sent.
-    pub fn stage(&mut self, changes: Vec<Change>, sent: &[Message]) -> Staged {
+    pub fn stage(
+        &mut self,
+        changes: Vec<Change>,
+        sent: &[Message],
+        delayed: &[(DelayedKey, Message)],
+    ) -> Staged {
         let first_message_id = MessageId(self.next_message_id);
-        if changes.is_empty() && sent.is_empty() {
+        if changes.is_empty() && sent.is_empty() && delayed.is_empty() {
             return Staged { seq: self.seq, first_message_id };
         }
         self.seq.0 += 1;
@@ -115,6 +142,14 @@ impl CommitQueue {
             self.bytes += message_bytes(message);
             self.sent.insert(MessageId(self.next_message_id), message.clone());
             self.next_message_id += 1;
+        }
+        for (key, message) in delayed {
+            if self.delayed_consumed.remove(key) {
+                // It was taken back in this window and is sent again: it stays as it is stored.
+                continue;
+            }
+            self.bytes += message_bytes(message);
+            self.delayed.insert(*key, message.clone());
         }
         for change in changes {
             self.merge(change);
@@ -143,7 +178,20 @@ impl CommitQueue {
         let mut entities: Vec<_> =
             self.entities.drain().map(|(id, staged)| (id, staged.record)).collect();
         entities.sort_by_cached_key(|(id, _)| id.hash64());
+        let mut delayed_consumed: Vec<_> = self.delayed_consumed.drain().collect();
+        delayed_consumed.sort_unstable();
+        let mut delayed: Vec<_> = self.delayed.drain().collect();
+        delayed.sort_unstable_by_key(|(key, _)| *key);
+        self.delayed_stored.extend(delayed.iter().map(|(key, _)| *key));
+        self.delayed_consumed_count += delayed_consumed.len() as u64;
+        for key in &delayed_consumed {
+            self.delayed_stored.remove(key);
+        }
         Some(CommitBatch {
+            delayed,
+            delayed_consumed,
+            delayed_low: self.next_delayed_low(),
+            purged: self.purged.drain().collect(),
             seq: self.seq,
             orchestrations,
             entities,
@@ -162,34 +210,83 @@ impl CommitQueue {
         Some(MessageId(low))
     }
 
+    /// The watermark of delayed messages: moved up now and then, and down at once when something is
+    /// due before it.
+    fn next_delayed_low(&mut self) -> Option<Timestamp> {
+        let low = self.delayed_stored.first().map(|key| key.due);
+        let must_fall = low.is_some_and(|low| low < self.delayed_low_written);
+        if !must_fall && self.delayed_consumed_count < LOW_WATERMARK_STEP {
+            return None;
+        }
+        self.delayed_consumed_count = 0;
+        // With nothing left it stays where it is: nobody knows when the next one is due.
+        self.delayed_low_written = low?;
+        low
+    }
+
     fn merge(&mut self, change: Change) {
         match change {
             Change::Orchestration(id, row) => self.merge_orchestration(id, *row),
             Change::Entity { id, record, is_new } => self.merge_entity(id, record, is_new),
-            Change::Consumed(id) => match self.sent.remove(&id) {
-                Some(message) => {
-                    self.bytes = self.bytes.saturating_sub(message_bytes(&message));
+            Change::Consumed(key) => {
+                let staged = match key {
+                    MessageKey::Sent(id) => self.sent.remove(&id),
+                    MessageKey::Delayed(key) => self.delayed.remove(&key),
+                };
+                match (staged, key) {
+                    (Some(message), _) => {
+                        self.bytes = self.bytes.saturating_sub(message_bytes(&message));
+                    }
+                    (None, MessageKey::Sent(id)) => self.consumed.push(id),
+                    // One that was taken back twice is not stored any more.
+                    (None, MessageKey::Delayed(key)) if self.delayed_stored.contains(&key) => {
+                        self.delayed_consumed.insert(key);
+                    }
+                    (None, MessageKey::Delayed(_)) => {}
                 }
-                None => self.consumed.push(id),
-            },
+            }
+            Change::Purged(id, row) => self.merge_purge(id, row),
         }
     }
 
     fn merge_orchestration(&mut self, id: InstanceId, mut row: OrchestrationRow) {
         self.bytes += ROW_OVERHEAD_BYTES * (1 + row.events.len()) + row.record.input.len();
         if let Some(staged) = self.orchestrations.remove(&id) {
-            if staged.record.execution_id == row.record.execution_id {
+            let execution_id = staged.record.execution_id;
+            let is_rewritten = row.replaces == Some(row.record.execution_id);
+            if execution_id == row.record.execution_id && !is_rewritten {
                 let mut events = staged.events;
                 events.append(&mut row.events);
                 row.events = events;
                 row.history_stored = staged.history_stored;
-                row.replaces_history |= staged.replaces_history;
+                row.replaces = staged.replaces;
+            } else if staged.history_stored > 0 {
+                row.replaces = Some(execution_id);
             } else {
-                // The earlier execution began and ended in this window; what it replaced stays replaced.
-                row.replaces_history = staged.replaces_history || staged.history_stored > 0;
+                // Nothing of that execution is stored; what it replaced stays replaced.
+                row.replaces = staged.replaces;
             }
+            row.indexed = staged.indexed;
+        } else if let Some(purged) = self.purged.remove(&id) {
+            row.replaces = Some(purged.execution_id);
+            row.indexed = Some(purged.indexed);
         }
         self.orchestrations.insert(id, row);
+    }
+
+    fn merge_purge(&mut self, id: InstanceId, mut row: PurgedRow) {
+        self.bytes += ROW_OVERHEAD_BYTES;
+        if let Some(staged) = self.orchestrations.remove(&id) {
+            // What was never stored leaves no trace.
+            let Some(indexed) = staged.indexed else { return };
+            row.indexed = indexed;
+            if staged.history_stored == 0
+                && let Some(replaced) = staged.replaces
+            {
+                row.execution_id = replaced;
+            }
+        }
+        self.purged.insert(id, row);
     }
 
     fn merge_entity(&mut self, id: InstanceId, record: Option<EntityRecord>, is_new: bool) {
@@ -208,10 +305,23 @@ impl CommitQueue {
 
 fn message_bytes(message: &Message) -> usize {
     let payload = match &message.body {
-        MessageBody::StartOrchestration { input, .. } => input.len(),
+        MessageBody::StartOrchestration(start) => {
+            start.input.len() + start.events.iter().map(|(_, input)| input.len()).sum::<usize>()
+        }
         MessageBody::EntityOperation { input, .. } => input.as_ref().map_or(0, |input| input.len()),
-        MessageBody::EntityReply { result: Ok(Some(output)), .. } => output.len(),
-        MessageBody::EntityReply { .. } => 0,
+        MessageBody::EntityReply { result: Ok(Some(output)), .. }
+        | MessageBody::ActivityResult { result: Ok(output), .. }
+        | MessageBody::SubOrchestrationResult { result: Ok(output), .. } => output.len(),
+        MessageBody::ActivityTask(task) => task.input.len(),
+        MessageBody::RaiseEvent { input, .. } => input.len(),
+        MessageBody::Rewind(child) => child.start.input.len(),
+        MessageBody::EntityReply { .. }
+        | MessageBody::ActivityResult { .. }
+        | MessageBody::SubOrchestrationResult { .. }
+        | MessageBody::TimerFired { .. }
+        | MessageBody::Terminate { .. }
+        | MessageBody::Proceed { .. }
+        | MessageBody::Purge { .. } => 0,
     };
     ROW_OVERHEAD_BYTES + payload
 }

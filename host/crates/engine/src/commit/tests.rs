@@ -5,14 +5,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use everstate_types::{
-    EntityId, EntityRecord, InstanceId, Message, MessageBody, MessageId, Payload, RequestId,
-    Timestamp,
+    DelayedKey, EntityId, EntityRecord, InstanceId, Message, MessageBody, MessageId, MessageKey,
+    Payload, RequestId, Timestamp,
 };
 
 use super::{Change, CommitQueue, CommitWriter};
 use crate::config::EngineConfig;
 use crate::storage::{
-    CommitBatch, CommitSeq, Recovered, Result, Storage, StorageError, StoredInstance,
+    CommitBatch, CommitSeq, InstanceFilter, InstancePage, InstanceQuery, Recovered, Result,
+    Storage, StorageError, StoredInstance,
 };
 
 fn register() -> InstanceId {
@@ -40,10 +41,10 @@ fn message() -> Message {
 
 #[test]
 fn message_sent_and_consumed_in_one_window_is_never_written() {
-    let mut queue = CommitQueue::new(MessageId(5), []);
-    let staged = queue.stage(Vec::new(), &[message()]);
+    let mut queue = CommitQueue::new(MessageId(5), [], []);
+    let staged = queue.stage(Vec::new(), &[message()], &[]);
     assert_eq!(staged.first_message_id, MessageId(5));
-    queue.stage(vec![Change::Consumed(MessageId(5))], &[]);
+    queue.stage(vec![Change::Consumed(MessageKey::Sent(MessageId(5)))], &[], &[]);
     let batch = queue.take().expect("two turns");
     assert!(batch.messages_sent.is_empty() && batch.messages_consumed.is_empty());
     assert_eq!(batch.seq, CommitSeq(2));
@@ -51,37 +52,90 @@ fn message_sent_and_consumed_in_one_window_is_never_written() {
 
 #[test]
 fn message_consumed_in_a_later_window_is_deleted_there() {
-    let mut queue = CommitQueue::new(MessageId(5), []);
-    queue.stage(Vec::new(), &[message()]);
+    let mut queue = CommitQueue::new(MessageId(5), [], []);
+    queue.stage(Vec::new(), &[message()], &[]);
     assert_eq!(queue.take().expect("a turn").messages_sent.len(), 1);
-    queue.stage(vec![Change::Consumed(MessageId(5))], &[]);
+    queue.stage(vec![Change::Consumed(MessageKey::Sent(MessageId(5)))], &[], &[]);
     assert_eq!(queue.take().expect("a turn").messages_consumed, [MessageId(5)]);
 }
 
 #[test]
 fn entity_born_and_deleted_in_one_window_is_never_written() {
-    let mut queue = CommitQueue::new(MessageId(0), []);
-    queue.stage(vec![put("1", true)], &[]);
-    queue.stage(vec![delete()], &[]);
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    queue.stage(vec![put("1", true)], &[], &[]);
+    queue.stage(vec![delete()], &[], &[]);
     assert!(queue.take().expect("two turns").entities.is_empty());
 }
 
 #[test]
 fn entity_stored_before_and_reborn_in_one_window_is_deleted_if_it_dies_again() {
-    let mut queue = CommitQueue::new(MessageId(0), []);
-    queue.stage(vec![put("1", true)], &[]);
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    queue.stage(vec![put("1", true)], &[], &[]);
     queue.take();
-    queue.stage(vec![delete()], &[]);
-    queue.stage(vec![put("2", true)], &[]);
-    queue.stage(vec![delete()], &[]);
+    queue.stage(vec![delete()], &[], &[]);
+    queue.stage(vec![put("2", true)], &[], &[]);
+    queue.stage(vec![delete()], &[], &[]);
     assert_eq!(queue.take().expect("three turns").entities, [(register(), None)]);
+}
+
+fn timer(due: u64) -> (DelayedKey, Message) {
+    (DelayedKey { due: Timestamp::from_millis(due), guid: RequestId::nil() }, message())
+}
+
+fn taken_back(due: u64) -> Vec<Change> {
+    vec![Change::Consumed(MessageKey::Delayed(timer(due).0))]
+}
+
+#[test]
+fn timer_armed_and_cancelled_in_one_window_is_never_written() {
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    queue.stage(Vec::new(), &[], &[timer(7)]);
+    queue.stage(taken_back(7), &[], &[]);
+    let batch = queue.take().expect("two turns");
+    assert!(batch.delayed.is_empty() && batch.delayed_consumed.is_empty());
+}
+
+#[test]
+fn timer_that_is_stored_is_deleted_once_however_often_it_is_taken_back() {
+    let mut queue = CommitQueue::new(MessageId(0), [], [timer(7).0]);
+    queue.stage(taken_back(7), &[], &[]);
+    queue.stage(taken_back(7), &[], &[]);
+    assert_eq!(queue.take().expect("two turns").delayed_consumed, [timer(7).0]);
+    queue.stage(taken_back(7), &[], &[]);
+    assert!(queue.take().expect("a turn").delayed_consumed.is_empty());
+}
+
+#[test]
+fn timer_taken_back_and_armed_again_in_one_window_stays_as_it_is_stored() {
+    let mut queue = CommitQueue::new(MessageId(0), [], [timer(7).0]);
+    queue.stage(taken_back(7), &[], &[]);
+    queue.stage(Vec::new(), &[], &[timer(7)]);
+    let batch = queue.take().expect("two turns");
+    assert!(batch.delayed.is_empty() && batch.delayed_consumed.is_empty());
+}
+
+#[test]
+fn watermark_of_timers_falls_at_once_when_something_is_due_before_it() {
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    for due in 1..=4_096 {
+        queue.stage(Vec::new(), &[], &[timer(due)]);
+    }
+    queue.stage(Vec::new(), &[], &[timer(9_000)]);
+    queue.take();
+    for due in 1..=4_096 {
+        queue.stage(taken_back(due), &[], &[]);
+    }
+    let moved = queue.take().expect("many turns").delayed_low;
+    assert_eq!(moved, Some(Timestamp::from_millis(9_000)));
+    queue.stage(Vec::new(), &[], &[timer(5)]);
+    assert_eq!(queue.take().expect("a turn").delayed_low, Some(Timestamp::from_millis(5)));
 }
 
 #[test]
 fn many_changes_of_one_row_are_one_write() {
-    let mut queue = CommitQueue::new(MessageId(0), []);
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
     for state in ["1", "2", "3"] {
-        queue.stage(vec![put(state, state == "1")], &[]);
+        queue.stage(vec![put(state, state == "1")], &[], &[]);
     }
     let batch = queue.take().expect("three turns");
     let [(_, Some(record))] = batch.entities.as_slice() else { panic!("one row") };
@@ -90,9 +144,9 @@ fn many_changes_of_one_row_are_one_write() {
 
 #[test]
 fn turn_without_changes_takes_no_place() {
-    let mut queue = CommitQueue::new(MessageId(0), []);
-    queue.stage(vec![put("1", true)], &[]);
-    assert_eq!(queue.stage(Vec::new(), &[]).seq, CommitSeq(1));
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    queue.stage(vec![put("1", true)], &[], &[]);
+    assert_eq!(queue.stage(Vec::new(), &[], &[]).seq, CommitSeq(1));
     queue.take();
     assert!(queue.take().is_none());
 }
@@ -112,6 +166,14 @@ impl Storage for GatedStorage {
 
     fn load(&self, _: &InstanceId) -> Result<Option<StoredInstance>> {
         Ok(None)
+    }
+
+    fn query(&self, _: &InstanceQuery) -> Result<InstancePage> {
+        Ok(InstancePage::default())
+    }
+
+    fn count(&self, _: &InstanceFilter) -> Result<u64> {
+        Ok(0)
     }
 
     fn write(&self, batch: &CommitBatch) -> Result<()> {
@@ -150,7 +212,7 @@ fn rig() -> Rig {
         synced: AtomicU64::new(0),
         written: AtomicU64::new(0),
     });
-    let queue = CommitQueue::new(MessageId(0), []);
+    let queue = CommitQueue::new(MessageId(0), [], []);
     let shared: Arc<dyn Storage> = Arc::clone(&storage) as Arc<dyn Storage>;
     let fatal = Box::new(move |error: &StorageError| {
         failed_sender.send(error.to_string()).expect("the test listens");
@@ -163,7 +225,7 @@ fn rig() -> Rig {
 #[tokio::test]
 async fn answer_is_held_back_until_its_turn_is_synced() {
     let rig = rig();
-    let staged = rig.writer.stage(vec![put("1", true)], &[]);
+    let staged = rig.writer.stage(vec![put("1", true)], &[], &[]);
     let writer = Arc::clone(&rig.writer);
     let waiting = tokio::spawn(async move { writer.durable(staged.seq).await });
     assert_eq!(rig.began.recv(), Ok(1));
@@ -177,10 +239,10 @@ async fn answer_is_held_back_until_its_turn_is_synced() {
 #[tokio::test]
 async fn turns_staged_while_the_disk_is_busy_share_the_next_sync() {
     let rig = rig();
-    rig.writer.stage(vec![put("1", true)], &[]);
+    rig.writer.stage(vec![put("1", true)], &[], &[]);
     assert_eq!(rig.began.recv(), Ok(1));
     // One batch is written meanwhile, and all behind it wait for the one after.
-    let second = rig.writer.stage(vec![put("2", false)], &[]);
+    let second = rig.writer.stage(vec![put("2", false)], &[], &[]);
     let writer = Arc::clone(&rig.writer);
     let waiting = tokio::spawn(async move { writer.durable(second.seq).await });
     rig.permit.send(true).expect("the syncer listens");
@@ -192,7 +254,7 @@ async fn turns_staged_while_the_disk_is_busy_share_the_next_sync() {
 #[tokio::test]
 async fn failed_sync_is_fatal_and_releases_nobody() {
     let rig = rig();
-    let staged = rig.writer.stage(vec![put("1", true)], &[]);
+    let staged = rig.writer.stage(vec![put("1", true)], &[], &[]);
     let writer = Arc::clone(&rig.writer);
     let waiting = tokio::spawn(async move { writer.durable(staged.seq).await });
     assert_eq!(rig.began.recv(), Ok(1));
@@ -206,7 +268,7 @@ async fn failed_sync_is_fatal_and_releases_nobody() {
 #[test]
 fn stop_makes_durable_what_nobody_waited_for() {
     let rig = rig();
-    rig.writer.stage(vec![put("1", true)], &[]);
+    rig.writer.stage(vec![put("1", true)], &[], &[]);
     drop(rig.permit);
     rig.writer.stop();
     assert_eq!(rig.storage.synced.load(Ordering::SeqCst), 1);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use everstate_types::Message;
+use everstate_types::{DelayedKey, Message};
 
 use super::gate::OutputGate;
 use super::queue::{Change, CommitQueue, Staged};
@@ -39,6 +39,7 @@ struct Shared {
     fatal: FatalHandler,
     delay: Duration,
     bytes_max: usize,
+    abort_after_commits: u64,
 }
 
 /// What wakes the committer.
@@ -106,6 +107,7 @@ impl CommitWriter {
             fatal,
             delay: Duration::from_millis(config.commit_delay_ms),
             bytes_max: config.commit_queue_bytes_max,
+            abort_after_commits: config.abort_after_commits,
         });
         let mut threads = Vec::new();
         for (name, run) in
@@ -118,9 +120,14 @@ impl CommitWriter {
     }
 
     /// Takes in one turn; see [`CommitQueue::stage`].
-    pub fn stage(&self, changes: Vec<Change>, sent: &[Message]) -> Staged {
+    pub fn stage(
+        &self,
+        changes: Vec<Change>,
+        sent: &[Message],
+        delayed: &[(DelayedKey, Message)],
+    ) -> Staged {
         let mut queue = self.shared.lock();
-        let staged = queue.commits.stage(changes, sent);
+        let staged = queue.commits.stage(changes, sent, delayed);
         if queue.staged_at.is_none() && queue.commits.taken() < staged.seq {
             queue.staged_at = Some(Instant::now());
             self.shared.wake(&mut queue, CommitterSleep::UntilStaged);
@@ -132,6 +139,12 @@ impl CommitWriter {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.shared.lock().commits.bytes() > self.shared.bytes_max
+    }
+
+    /// The place of the last turn that was staged.
+    #[must_use]
+    pub fn seq(&self) -> CommitSeq {
+        self.shared.lock().commits.seq()
     }
 
     /// How far the disk is.
@@ -199,6 +212,7 @@ impl Shared {
     }
 
     fn commit_loop(&self) {
+        let mut commits = 0;
         loop {
             let batch = {
                 let Some(mut queue) = self.wait_for_work() else {
@@ -211,6 +225,10 @@ impl Shared {
             let Some(batch) = batch else { continue };
             if let Err(error) = self.storage.write(&batch) {
                 return self.fail(&error);
+            }
+            commits += 1;
+            if commits == self.abort_after_commits {
+                self.abort();
             }
             let mut queue = self.lock();
             queue.written = batch.seq;
@@ -295,6 +313,14 @@ impl Shared {
         queue.is_syncing = false;
         if queue.syncing < queue.written || queue.stopping {
             self.written.notify_one();
+        }
+    }
+
+    /// Ends the process as a crash does, when all that is written is durable.
+    fn abort(&self) {
+        match self.storage.sync() {
+            Ok(()) => std::process::abort(),
+            Err(error) => self.fail(&error),
         }
     }
 

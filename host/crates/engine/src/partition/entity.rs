@@ -1,7 +1,7 @@
 //! Entities: operations come into a inbox, run in batches, and their effects are applied as one.
 
 use everstate_types::{
-    EntityRecord, Failure, InstanceId, Message, MessageBody, MessageId, RequestId,
+    EntityRecord, Failure, InstanceId, Message, MessageBody, MessageKey, RequestId,
 };
 
 use super::input::{Effects, Reply, ReplyTo, Request, Work};
@@ -28,7 +28,7 @@ impl<R: ReplyTo> EntitySlot<R> {
                 }
                 let reply = ReplyRoute::Client(reply_to);
                 self.inbox.push_back(InboxOperation {
-                    message_id: None,
+                    message_key: None,
                     request_id,
                     operation,
                     input,
@@ -56,22 +56,24 @@ impl<R: ReplyTo> EntitySlot<R> {
                 effects.replies.push((reply_to, Reply::State(self.state.clone()), turn.gate()));
             }
             Request::Start(start) => wrong_kind(start.reply_to, turn, effects),
-            Request::GetStatus { reply_to, .. } | Request::WaitForCompletion { reply_to, .. } => {
-                wrong_kind(reply_to, turn, effects);
-            }
+            Request::GetStatus { reply_to, .. }
+            | Request::Wait { reply_to, .. }
+            | Request::RaiseEvent { reply_to, .. }
+            | Request::Change { reply_to, .. } => wrong_kind(reply_to, turn, effects),
         }
     }
 
     pub(super) fn apply_message(
         &mut self,
-        message_id: MessageId,
+        key: MessageKey,
         body: MessageBody,
         turn: &mut SlotTurn<'_>,
         effects: &mut Effects<R>,
     ) {
         let MessageBody::EntityOperation { request_id, operation, input, reply_to } = body else {
             // Nobody sends an entity anything else.
-            effects.changes.push(Change::Consumed(message_id));
+            turn.mark_changed();
+            effects.changes.push(Change::Consumed(key));
             return;
         };
         let reply = match reply_to {
@@ -79,7 +81,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             None => ReplyRoute::Nobody,
         };
         self.inbox.push_back(InboxOperation {
-            message_id: Some(message_id),
+            message_key: Some(key),
             request_id,
             operation,
             input,
@@ -150,9 +152,9 @@ fn conclude<R>(
         turn.mark_changed();
         effects.sent.push(effect_message(done.request_id, index, effect));
     }
-    if let Some(message_id) = done.message_id {
+    if let Some(key) = done.message_key {
         turn.mark_changed();
-        effects.changes.push(Change::Consumed(message_id));
+        effects.changes.push(Change::Consumed(key));
     }
     match done.reply {
         ReplyRoute::Nobody => {
@@ -166,7 +168,7 @@ fn conclude<R>(
                 execution_id: address.execution_id,
                 scheduled_id: address.scheduled_id,
                 request_id: done.request_id,
-                result: outcome.result,
+                result: outcome.result.map_err(Box::new),
             },
         }),
         ReplyRoute::Client(reply_to) => {
@@ -189,7 +191,7 @@ fn effect_message(request_id: RequestId, index: usize, effect: EntityEffect) -> 
             },
         },
         EntityEffect::Start { name, instance_id, input } => {
-            super::orchestration::start_message(name, instance_id, input, Vec::new(), derived)
+            super::orchestration::entity_start_message(name, instance_id, input, derived)
         }
     }
 }

@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use everstate_types::{
-    ComponentHash, ExecutionId, Failure, FunctionName, InstanceId, Message, MessageId, Payload,
-    RequestId, Tags,
+    DelayedKey, ExecutionId, ExecutionStart, Failure, InstanceId, Message, MessageKey, Payload,
+    RequestId,
 };
 
-use crate::client::InstanceStatus;
+use crate::client::{ConflictPolicy, InstanceStatus};
 use crate::commit::Change;
 use crate::error::ClientError;
-use crate::guest::{EntityOutcome, EntityWorkItem, OrchestrationOutcome, OrchestrationWorkItem};
+use crate::guest::{
+    ActivityWorkItem, EntityOutcome, EntityWorkItem, OrchestrationOutcome, OrchestrationWorkItem,
+};
 use crate::storage::{CommitSeq, StoredInstance};
 
 /// Somebody outside who waits for an answer.
@@ -26,7 +28,7 @@ pub enum Input<R> {
     /// A client asks for something.
     Request(Request<R>),
     /// A message came; it is staged or stored.
-    Message(MessageId, Message),
+    Message(MessageKey, Message),
     /// An instance that was asked for was read from the storage.
     Loaded(InstanceId, Option<StoredInstance>),
     /// A turn of an orchestration has run.
@@ -38,6 +40,17 @@ pub enum Input<R> {
         /// What it gave.
         outcome: OrchestrationOutcome,
     },
+    /// An activity has run.
+    ActivityRan {
+        /// The orchestration that waits for it.
+        instance_id: InstanceId,
+        /// The message that it was scheduled with.
+        message_key: MessageKey,
+        /// What was run.
+        task: ActivityRef,
+        /// What it gave; `None`: it was not run, because nobody waits for it.
+        result: Option<Result<Payload, Failure>>,
+    },
     /// Operations of an entity have run.
     EntityRan {
         /// The entity's instance id.
@@ -47,6 +60,17 @@ pub enum Input<R> {
         /// What they gave.
         outcome: EntityOutcome,
     },
+}
+
+/// Which activity of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityRef {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The number of the action that scheduled it.
+    pub scheduled_id: i32,
+    /// The GUID of that action.
+    pub request_id: RequestId,
 }
 
 /// What a client asks for.
@@ -61,11 +85,33 @@ pub enum Request<R> {
         /// Gets [`Reply::Status`].
         reply_to: R,
     },
-    /// Tell the status of an orchestration when it has ended.
-    WaitForCompletion {
+    /// Tell the status of an orchestration when it has come so far.
+    Wait {
         /// The orchestration.
         instance_id: InstanceId,
+        /// How far.
+        wait_for: WaitFor,
         /// Gets [`Reply::Status`].
+        reply_to: R,
+    },
+    /// Take on an event.
+    RaiseEvent {
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// The event's name.
+        name: String,
+        /// What it carries.
+        input: Payload,
+        /// Gets [`Reply::Accepted`].
+        reply_to: R,
+    },
+    /// Change where an orchestration is in its life.
+    Change {
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// How.
+        change: LifecycleChange,
+        /// Gets [`Reply::Accepted`].
         reply_to: R,
     },
     /// Do an operation and tell its result. Not durable before it has an effect: nobody was told.
@@ -110,20 +156,66 @@ pub struct StartRequest<R> {
     pub instance_id: InstanceId,
     /// Whether the id was made for this request, so that nobody can have used it.
     pub is_new_id: bool,
-    /// The orchestrator.
-    pub name: FunctionName,
-    /// The code that it is pinned to.
-    pub component: ComponentHash,
     /// The new execution.
-    pub execution_id: ExecutionId,
-    /// What it is started with.
-    pub input: Payload,
-    /// Given at the start.
-    pub tags: Tags,
-    /// Whether an orchestration that is alive is as good as a new one.
-    pub use_existing: bool,
+    pub start: ExecutionStart,
+    /// What to do with an orchestration that is alive.
+    pub on_conflict: ConflictPolicy,
     /// Gets [`Reply::Started`].
     pub reply_to: R,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// That it has begun to run.
+    Start,
+    /// That it has ended.
+    Completion,
+}
+
+/// How a client changes where an orchestration is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifecycleChange {
+    /// It ends now.
+    Terminate {
+        /// Why; becomes its output.
+        reason: Option<Payload>,
+        /// Whether the children that it waits for end too.
+        recurse: bool,
+    },
+    /// It pauses.
+    Suspend {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It goes on.
+    Resume {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It does again what failed.
+    Rewind {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It is removed.
+    Purge {
+        /// Whether finished children that it waited for are removed too.
+        recurse: bool,
+    },
+}
+
+impl LifecycleChange {
+    /// As a verb, for messages.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Terminate { .. } => "terminate",
+            Self::Suspend { .. } => "suspend",
+            Self::Resume { .. } => "resume",
+            Self::Rewind { .. } => "rewind",
+            Self::Purge { .. } => "purge",
+        }
+    }
 }
 
 impl<R> Request<R> {
@@ -132,7 +224,9 @@ impl<R> Request<R> {
         match self {
             Self::Start(start) => &start.instance_id,
             Self::GetStatus { instance_id, .. }
-            | Self::WaitForCompletion { instance_id, .. }
+            | Self::Wait { instance_id, .. }
+            | Self::RaiseEvent { instance_id, .. }
+            | Self::Change { instance_id, .. }
             | Self::CallEntity { instance_id, .. }
             | Self::SignalEntity { instance_id, .. }
             | Self::ReadState { instance_id, .. } => instance_id,
@@ -149,7 +243,7 @@ pub enum Reply {
     Status(Option<Arc<InstanceStatus>>),
     /// The result of an operation.
     Operation(Result<Option<Payload>, Failure>),
-    /// The signal will be delivered.
+    /// It is done, or will be.
     Accepted,
     /// The state; `None`: the entity does not exist.
     State(Option<Payload>),
@@ -176,6 +270,15 @@ pub enum Work {
         /// What to run.
         item: OrchestrationWorkItem,
     },
+    /// An activity.
+    Activity {
+        /// Comes back with the outcome.
+        message_key: MessageKey,
+        /// Comes back with the outcome.
+        task: ActivityRef,
+        /// What to run; its `seq` is filled in when the turn has its place.
+        item: ActivityWorkItem,
+    },
     /// Operations of an entity.
     Entity {
         /// The entity's instance id. Comes back with the outcome.
@@ -187,17 +290,22 @@ pub enum Work {
     },
 }
 
-/// What a turn wants done, in this order: stage `changes` and `sent` as one; send, run, load, answer.
+/// What a turn wants done, in this order: stage `changes`, `sent` and `delayed` as one; send, run,
+/// load, answer.
 #[derive(Debug)]
 pub struct Effects<R> {
     /// What has changed.
     pub changes: Vec<Change>,
     /// Messages to instances, to this partition's as well.
     pub sent: Vec<Message>,
+    /// Messages that are to be delivered when they are due.
+    pub delayed: Vec<(DelayedKey, Message)>,
     /// Guest code to be run.
     pub work: Vec<Work>,
     /// Instances to be read from the storage.
     pub loads: Vec<InstanceId>,
+    /// Orchestrations whose kept guests are of no use any more.
+    pub forgotten: Vec<InstanceId>,
     /// Answers, and what each has to wait for.
     pub replies: Vec<(R, Reply, Gate)>,
 }
@@ -207,8 +315,10 @@ impl<R> Default for Effects<R> {
         Self {
             changes: Vec::new(),
             sent: Vec::new(),
+            delayed: Vec::new(),
             work: Vec::new(),
             loads: Vec::new(),
+            forgotten: Vec::new(),
             replies: Vec::new(),
         }
     }

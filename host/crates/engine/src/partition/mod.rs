@@ -22,12 +22,16 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-use everstate_types::{InstanceId, Message, MessageId, Timestamp};
+use everstate_types::{Failure, InstanceId, Message, MessageBody, MessageKey, Payload, Timestamp};
 use foldhash::{HashMap, HashMapExt as _};
 
 use self::eviction::Eviction;
-pub use self::input::{Effects, Gate, Input, Reply, ReplyTo, Request, StartRequest, Work};
+pub use self::input::{
+    ActivityRef, Effects, Gate, Input, LifecycleChange, Reply, ReplyTo, Request, StartRequest,
+    WaitFor, Work,
+};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
+use crate::commit::Change;
 use crate::storage::{CommitSeq, StoredInstance};
 
 /// What a partition may hold; the shares of one lane.
@@ -89,6 +93,9 @@ impl<R: ReplyTo> Partition<R> {
                     slot.apply_outcome(moment, token, outcome, turn, effects);
                 });
             }
+            Input::ActivityRan { instance_id, message_key, task, result } => {
+                activity_ran(instance_id, message_key, task, result, effects);
+            }
             Input::EntityRan { instance_id, token, outcome } => {
                 self.with_entity(&instance_id, |slot, turn| {
                     slot.apply_outcome(moment, token, outcome, turn, effects);
@@ -148,23 +155,22 @@ impl<R: ReplyTo> Partition<R> {
     fn apply_message(
         &mut self,
         moment: Moment,
-        message_id: MessageId,
+        key: MessageKey,
         message: Message,
         effects: &mut Effects<R>,
     ) {
         let id = message.target.clone();
-        let Some(input) = self.loaded_or_park(&id, Input::Message(message_id, message), effects)
-        else {
+        let Some(input) = self.loaded_or_park(&id, Input::Message(key, message), effects) else {
             return;
         };
-        let Input::Message(message_id, message) = input else { return };
+        let Input::Message(key, message) = input else { return };
         if id.is_entity() {
             self.with_entity(&id, |slot, turn| {
-                slot.apply_message(message_id, message.body, turn, effects);
+                slot.apply_message(key, message.body, turn, effects);
             });
         } else {
             self.with_orchestration(&id, |slot, turn| {
-                slot.apply_message(moment, message_id, message.body, turn, effects);
+                slot.apply_message(moment, key, message.body, turn, effects);
             });
         }
     }
@@ -254,6 +260,26 @@ impl<R: ReplyTo> Partition<R> {
         };
         Some((&mut slot.state, turn))
     }
+}
+
+/// Takes an activity's task out of the queue and sends its result, as one change. The orchestration
+/// need not be loaded for that.
+fn activity_ran<R>(
+    instance_id: InstanceId,
+    message_key: MessageKey,
+    task: ActivityRef,
+    result: Option<Result<Payload, Failure>>,
+    effects: &mut Effects<R>,
+) {
+    effects.changes.push(Change::Consumed(message_key));
+    let Some(result) = result else { return };
+    let body = MessageBody::ActivityResult {
+        execution_id: task.execution_id,
+        scheduled_id: task.scheduled_id,
+        request_id: task.request_id,
+        result: result.map_err(Box::new),
+    };
+    effects.sent.push(Message { target: instance_id, body });
 }
 
 /// What a slot may touch of its partition while an input is applied to it.

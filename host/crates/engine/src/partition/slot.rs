@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    EntityRecord, HistoryEvent, MessageBody, MessageId, OrchestrationRecord, Payload, ReplyAddress,
-    RequestId, Timestamp,
+    EntityRecord, HistoryEvent, MessageBody, MessageKey, OrchestrationRecord, Payload,
+    ReplyAddress, RequestId, Timestamp,
 };
 
-use super::input::Input;
-use super::orchestration::OpenCalls;
-use crate::storage::CommitSeq;
+use super::input::{Input, LifecycleChange, WaitFor};
+use super::orchestration::OpenActions;
+use crate::storage::{CommitSeq, Indexed};
 
 /// One instance in memory.
 #[derive(Debug)]
@@ -46,10 +47,18 @@ pub(super) enum SlotState<R> {
 pub(super) struct OrchestrationSlot<R> {
     pub(super) state: Option<Box<Orchestration>>,
     /// Messages that no turn has seen, in order of arrival.
-    pub(super) inbox: VecDeque<(MessageId, MessageBody)>,
+    pub(super) inbox: VecDeque<(MessageKey, MessageBody)>,
     pub(super) running: Option<RunningTurn>,
-    /// Who waits for its end.
-    pub(super) waiters: Vec<R>,
+    pub(super) waiters: Vec<Waiter<R>>,
+    /// What clients want changed when the turn that runs has ended.
+    pub(super) deferred: Vec<(LifecycleChange, R)>,
+}
+
+/// Somebody who waits for an orchestration.
+#[derive(Debug)]
+pub(super) struct Waiter<R> {
+    pub(super) wait_for: WaitFor,
+    pub(super) reply_to: R,
 }
 
 /// An orchestration that exists.
@@ -58,9 +67,15 @@ pub(super) struct Orchestration {
     pub(super) record: OrchestrationRecord,
     pub(super) history: Arc<Vec<HistoryEvent>>,
     /// What it has asked for and not been told.
-    pub(super) open: OpenCalls,
+    pub(super) open: OpenActions,
     /// The number of the next action.
     pub(super) next_action: i32,
+    /// Whether a turn has begun the execution.
+    pub(super) has_started: bool,
+    /// Tells activities that have not begun that nobody waits for them.
+    pub(super) is_abandoned: Arc<AtomicBool>,
+    /// What the index holds of it, once what is staged is written.
+    pub(super) indexed: Option<Box<Indexed>>,
 }
 
 /// A turn that runs.
@@ -68,7 +83,7 @@ pub(super) struct Orchestration {
 pub(super) struct RunningTurn {
     pub(super) token: u64,
     /// The messages that its events came from.
-    pub(super) messages: Vec<MessageId>,
+    pub(super) messages: Vec<(MessageKey, MessageBody)>,
     pub(super) new_events: Arc<Vec<HistoryEvent>>,
 }
 
@@ -87,7 +102,7 @@ pub(super) struct EntitySlot<R> {
 #[derive(Debug)]
 pub(super) struct InboxOperation<R> {
     /// The message that it came with; none for a client's call.
-    pub(super) message_id: Option<MessageId>,
+    pub(super) message_key: Option<MessageKey>,
     pub(super) request_id: RequestId,
     pub(super) operation: String,
     pub(super) input: Option<Payload>,
@@ -99,7 +114,7 @@ pub(super) struct InboxOperation<R> {
 pub(super) enum ReplyRoute<R> {
     /// Nowhere: it was a signal.
     Nobody,
-    Orchestration(ReplyAddress),
+    Orchestration(Box<ReplyAddress>),
     Client(R),
 }
 
@@ -121,7 +136,10 @@ impl<R> Slot<R> {
         match &self.state {
             SlotState::Loading { .. } => true,
             SlotState::Orchestration(slot) => {
-                slot.running.is_some() || !slot.inbox.is_empty() || !slot.waiters.is_empty()
+                slot.running.is_some()
+                    || !slot.inbox.is_empty()
+                    || !slot.waiters.is_empty()
+                    || !slot.deferred.is_empty()
             }
             SlotState::Entity(slot) => slot.running.is_some() || !slot.inbox.is_empty(),
         }

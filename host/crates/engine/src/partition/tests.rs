@@ -1,14 +1,15 @@
 //! Scenarios of one partition, driven by hand.
 
 use everstate_types::{
-    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionName, InstanceId,
-    Message, MessageId, Payload, RequestId, RuntimeStatus, Timestamp,
+    Action, ComponentHash, EntityId, EventKind, ExecutionId, ExecutionStart, Failure, FunctionName,
+    InstanceId, Message, MessageId, MessageKey, Payload, RequestId, RuntimeStatus, Timestamp,
 };
 
 use super::{
     Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
     StartRequest, Work,
 };
+use crate::client::ConflictPolicy;
 use crate::commit::{Change, CommitQueue};
 use crate::error::ClientError;
 use crate::guest::{EntityOutcome, OperationOutcome, OrchestrationOutcome, OrchestrationResult};
@@ -35,7 +36,7 @@ struct Turn {
     effects: Effects<Caller>,
     changes: Vec<Change>,
     seq: CommitSeq,
-    messages: Vec<(MessageId, Message)>,
+    messages: Vec<(MessageKey, Message)>,
 }
 
 impl Bench {
@@ -51,7 +52,7 @@ impl Bench {
     fn with_limits(limits: PartitionLimits) -> Self {
         Self {
             partition: Partition::new(limits),
-            commits: CommitQueue::new(MessageId(1), []),
+            commits: CommitQueue::new(MessageId(1), [], []),
             durable: CommitSeq(0),
         }
     }
@@ -61,10 +62,10 @@ impl Bench {
         let mut effects = Effects::default();
         self.partition.apply(moment, input, &mut effects);
         let changes = std::mem::take(&mut effects.changes);
-        let staged = self.commits.stage(changes.clone(), &effects.sent);
+        let staged = self.commits.stage(changes.clone(), &effects.sent, &effects.delayed);
         self.partition.end_turn(moment, staged.seq);
         let messages = (staged.first_message_id.0..)
-            .map(MessageId)
+            .map(|id| MessageKey::Sent(MessageId(id)))
             .zip(effects.sent.iter().cloned())
             .collect();
         Turn { effects, changes, seq: staged.seq, messages }
@@ -74,12 +75,17 @@ impl Bench {
         self.turn(Input::Request(Request::Start(Box::new(StartRequest {
             instance_id: orchestration(id),
             is_new_id: true,
-            name: FunctionName::new("Put").expect("a valid name"),
-            component: ComponentHash([1; 32]),
-            execution_id: ExecutionId::new(RequestId::from_u128(execution)),
-            input: Payload::from("7"),
-            tags: Vec::new(),
-            use_existing: false,
+            start: ExecutionStart {
+                name: FunctionName::new("Put").expect("a valid name"),
+                component: Some(ComponentHash([1; 32])),
+                execution_id: ExecutionId::new(RequestId::from_u128(execution)),
+                input: Payload::from("7"),
+                tags: Vec::new(),
+                parent: None,
+                start_at: None,
+                events: Vec::new(),
+            },
+            on_conflict: ConflictPolicy::Fail,
             reply_to: Caller(1),
         }))))
     }
@@ -128,12 +134,11 @@ fn register() -> EntityId {
 }
 
 fn waits(actions: Vec<Action>) -> OrchestrationOutcome {
-    OrchestrationOutcome { actions, custom_status: None, result: OrchestrationResult::Waiting }
+    OrchestrationOutcome { actions, ..OrchestrationOutcome::of(OrchestrationResult::Waiting) }
 }
 
 fn completes(output: &str) -> OrchestrationOutcome {
-    let result = OrchestrationResult::Completed(Payload::from(output));
-    OrchestrationOutcome { actions: Vec::new(), custom_status: None, result }
+    OrchestrationOutcome::of(OrchestrationResult::Completed(Payload::from(output)))
 }
 
 fn call_register() -> Action {
@@ -191,7 +196,8 @@ fn start_of_living_id_is_refused_and_changes_nothing() {
     let [(_, Reply::Refused(error), _)] = again.effects.replies.as_slice() else {
         panic!("refused, not {:?}", again.effects.replies)
     };
-    assert_eq!(*error, ClientError::AlreadyExists(orchestration("a")));
+    let (instance_id, status) = (orchestration("a"), RuntimeStatus::Pending);
+    assert_eq!(*error, ClientError::AlreadyExists { instance_id, status });
 }
 
 #[test]
@@ -206,7 +212,7 @@ fn ended_orchestration_makes_way_for_a_new_one_under_its_id() {
         panic!("started, not {:?}", again.effects.replies)
     };
     let Some(Change::Orchestration(_, row)) = again.changes.first() else { panic!("a new row") };
-    assert!(row.replaces_history && row.record.status == RuntimeStatus::Pending);
+    assert!(row.replaces.is_some() && row.record.status == RuntimeStatus::Pending);
 }
 
 #[test]

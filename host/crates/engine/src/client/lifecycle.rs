@@ -1,0 +1,144 @@
+//! What clients do with orchestrations that exist.
+
+use everstate_types::{InstanceId, Payload};
+use uuid::Uuid;
+
+use super::{Client, ConflictPolicy, Observed, StartRequest, refusal};
+use crate::error::ClientError;
+use crate::partition::{LifecycleChange, Reply, Request};
+
+impl Client {
+    /// Raises an event at an orchestration. Names are matched without regard to case.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::WrongState`] if it has ended, or the node has too
+    /// much to do.
+    pub async fn raise_event(
+        &self,
+        instance_id: &InstanceId,
+        name: String,
+        input: Payload,
+    ) -> Result<Observed<()>, ClientError> {
+        self.admit(instance_id)?;
+        let instance_id = instance_id.clone();
+        self.accepted(|reply_to| Request::RaiseEvent { instance_id, name, input, reply_to }).await
+    }
+
+    /// Ends an orchestration, and the children that it waits for if `recurse`; `reason` becomes its
+    /// output. Activities that run come to their end, those that have not begun are dropped.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended.
+    pub async fn terminate(
+        &self,
+        instance_id: &InstanceId,
+        reason: Option<Payload>,
+        recurse: bool,
+    ) -> Result<Observed<()>, ClientError> {
+        self.change(instance_id, LifecycleChange::Terminate { reason, recurse }).await
+    }
+
+    /// Pauses an orchestration. What happens meanwhile is kept in its order.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended or is paused.
+    pub async fn suspend(
+        &self,
+        instance_id: &InstanceId,
+        reason: Option<String>,
+    ) -> Result<Observed<()>, ClientError> {
+        self.change(instance_id, LifecycleChange::Suspend { reason }).await
+    }
+
+    /// Lets a suspended orchestration go on; one whose code did not fit its history with the newest
+    /// code.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it is not suspended.
+    pub async fn resume(
+        &self,
+        instance_id: &InstanceId,
+        reason: Option<String>,
+    ) -> Result<Observed<()>, ClientError> {
+        self.change(instance_id, LifecycleChange::Resume { reason }).await
+    }
+
+    /// Lets a failed orchestration do again what failed, with the newest code; what succeeded is not
+    /// done again. Failed children are rewound too.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has not failed.
+    pub async fn rewind(
+        &self,
+        instance_id: &InstanceId,
+        reason: Option<String>,
+    ) -> Result<Observed<()>, ClientError> {
+        self.change(instance_id, LifecycleChange::Rewind { reason }).await
+    }
+
+    /// Removes a finished orchestration and its history, and the finished children that it waited
+    /// for if `recurse`. False: there was none.
+    ///
+    /// # Errors
+    /// [`ClientError::WrongState`] if it has not ended.
+    pub async fn purge(
+        &self,
+        instance_id: &InstanceId,
+        recurse: bool,
+    ) -> Result<Observed<bool>, ClientError> {
+        match self.change(instance_id, LifecycleChange::Purge { recurse }).await {
+            Ok(done) => Ok(Observed { value: true, seq: done.seq }),
+            Err(ClientError::NotFound(_)) => {
+                Ok(Observed { value: false, seq: self.node.commits.durable_seq() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts an orchestration again with its name, input and tags: under a new id, or under its own
+    /// if it has ended. Gives the id.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`]; as for a start.
+    pub async fn restart(
+        &self,
+        instance_id: &InstanceId,
+        with_new_id: bool,
+    ) -> Result<Observed<InstanceId>, ClientError> {
+        let found = self.get_status(instance_id).await?.value;
+        let Some(found) = found else { return Err(ClientError::NotFound(instance_id.clone())) };
+        let new_id = || InstanceId::from_guid(Uuid::new_v4());
+        self.start_orchestration(StartRequest {
+            name: found.record.name.to_string(),
+            input: found.record.input.clone(),
+            instance_id: Some(if with_new_id { new_id() } else { instance_id.clone() }),
+            tags: found.record.tags.clone(),
+            start_at: None,
+            on_conflict: ConflictPolicy::Fail,
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        instance_id: &InstanceId,
+        change: LifecycleChange,
+    ) -> Result<Observed<()>, ClientError> {
+        if self.node.is_stopping() {
+            return Err(ClientError::Stopping);
+        }
+        let instance_id = instance_id.clone();
+        self.accepted(|reply_to| Request::Change { instance_id, change, reply_to }).await
+    }
+
+    async fn accepted(
+        &self,
+        request: impl FnOnce(crate::lane::ReplySender) -> Request<crate::lane::ReplySender>,
+    ) -> Result<Observed<()>, ClientError> {
+        let answer = self.ask(request).await?;
+        match answer.value {
+            Reply::Accepted => Ok(Observed { value: (), seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+}

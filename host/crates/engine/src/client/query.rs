@@ -1,0 +1,146 @@
+//! Finding orchestrations. What was answered before a query is seen by it: it waits until that is
+//! durable, and then asks the storage.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use everstate_types::{ComponentHash, RuntimeStatus};
+use tokio::task::spawn_blocking;
+
+use super::{Client, Observed};
+use crate::error::ClientError;
+use crate::storage::{
+    InstanceFilter, InstancePage, InstanceQuery, Result as StorageResult, Storage,
+};
+
+/// Orchestrations that are looked at in one go, where all of them are.
+const SWEEP_PAGE: usize = 1_000;
+
+impl Client {
+    /// A page of the orchestrations that fit.
+    ///
+    /// # Errors
+    /// If the continuation is none that a page had, or the host is stopping.
+    pub async fn query_instances(
+        &self,
+        query: InstanceQuery,
+    ) -> Result<Observed<InstancePage>, ClientError> {
+        self.read(move |storage| storage.query(&query)).await
+    }
+
+    /// How many orchestrations fit.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn count_instances(
+        &self,
+        filter: InstanceFilter,
+    ) -> Result<Observed<u64>, ClientError> {
+        self.read(move |storage| storage.count(&filter)).await
+    }
+
+    /// Removes the finished orchestrations that fit, and says how many. Without statuses: all that
+    /// have ended.
+    ///
+    /// # Errors
+    /// If a status is asked for that is no end.
+    pub async fn purge_instances(
+        &self,
+        mut filter: InstanceFilter,
+    ) -> Result<Observed<u64>, ClientError> {
+        if filter.statuses.is_empty() {
+            filter.statuses =
+                vec![RuntimeStatus::Completed, RuntimeStatus::Failed, RuntimeStatus::Terminated];
+        } else if let Some(alive) = filter.statuses.iter().find(|status| !status.is_finished()) {
+            return Err(ClientError::InvalidArgument(format!(
+                "only orchestrations that have ended can be purged, not those that are {alive}"
+            )));
+        }
+        let mut purged = Observed { value: 0, seq: self.node.commits.durable_seq() };
+        let mut continuation = None;
+        loop {
+            let query =
+                InstanceQuery { filter: filter.clone(), page_size: SWEEP_PAGE, continuation };
+            let page = self.query_instances(query).await?.value;
+            for (id, _) in page.instances {
+                match self.purge(&id, false).await {
+                    Ok(done) => {
+                        purged.value += u64::from(done.value);
+                        purged.seq = purged.seq.max(done.seq);
+                    }
+                    // It was started again since the page was read.
+                    Err(ClientError::WrongState { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            continuation = page.continuation;
+            if continuation.is_none() {
+                return Ok(purged);
+            }
+        }
+    }
+
+    /// Lets all orchestrations whose code did not fit their history try the newest code. For the
+    /// moment when there is new code.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn resume_diverged(&self) -> Result<(), ClientError> {
+        let mut query = sweep(vec![RuntimeStatus::Suspended]);
+        loop {
+            let page = self.query_instances(query.clone()).await?.value;
+            for (id, record) in page.instances {
+                if record.failure.is_none() {
+                    continue;
+                }
+                let reason = "there is new code".to_owned();
+                match self.resume(&id, Some(reason)).await {
+                    Ok(_) | Err(ClientError::WrongState { .. } | ClientError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            query.continuation = page.continuation;
+            if query.continuation.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The components that orchestrations are pinned to which have not ended.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn pinned_components(&self) -> Result<HashSet<ComponentHash>, ClientError> {
+        let mut query =
+            sweep(vec![RuntimeStatus::Pending, RuntimeStatus::Running, RuntimeStatus::Suspended]);
+        let mut pinned = HashSet::new();
+        loop {
+            let page = self.query_instances(query.clone()).await?.value;
+            pinned.extend(page.instances.iter().filter_map(|(_, record)| record.component));
+            query.continuation = page.continuation;
+            if query.continuation.is_none() {
+                return Ok(pinned);
+            }
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Storage) -> StorageResult<T> + Send + 'static,
+    ) -> Result<Observed<T>, ClientError> {
+        let seq = self.node.commits.seq();
+        self.durable(seq).await;
+        let storage = Arc::clone(&self.node.storage);
+        let value = spawn_blocking(move || read(&*storage))
+            .await
+            .map_err(|_| ClientError::Stopping)?
+            .map_err(|error| ClientError::InvalidArgument(error.to_string()))?;
+        Ok(Observed { value, seq })
+    }
+}
+
+/// The first page of all orchestrations with one of these statuses.
+fn sweep(statuses: Vec<RuntimeStatus>) -> InstanceQuery {
+    let filter = InstanceFilter { statuses, ..InstanceFilter::default() };
+    InstanceQuery { filter, page_size: SWEEP_PAGE, continuation: None }
+}

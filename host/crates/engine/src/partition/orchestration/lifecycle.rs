@@ -1,0 +1,142 @@
+//! What clients do with an orchestration: terminate, suspend, resume, rewind, purge.
+//!
+//! A change that came while a turn runs is done after it, so that the history has one order; a
+//! termination is done at once, and the turn is dropped.
+
+use everstate_types::{
+    EventKind, HistoryEvent, Message, MessageBody, ParentInstance, RuntimeStatus,
+};
+
+use super::super::input::{Effects, LifecycleChange, Reply, ReplyTo};
+use super::super::slot::OrchestrationSlot;
+use super::super::{Moment, SlotTurn};
+use crate::commit::Change;
+use crate::error::ClientError;
+use crate::storage::{Indexed, PurgedRow};
+
+impl<R: ReplyTo> OrchestrationSlot<R> {
+    pub(super) fn change(
+        &mut self,
+        moment: Moment,
+        change: LifecycleChange,
+        reply_to: R,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        if self.running.is_some() && !matches!(change, LifecycleChange::Terminate { .. }) {
+            self.deferred.push((change, reply_to));
+            return;
+        }
+        if let Some(error) = self.refused_change(&change, turn) {
+            effects.replies.push((reply_to, Reply::Refused(error), turn.gate()));
+            return;
+        }
+        match change {
+            LifecycleChange::Terminate { reason, recurse } => {
+                self.terminate(moment, reason, recurse, turn, effects);
+                self.apply_deferred(moment, turn, effects);
+            }
+            LifecycleChange::Suspend { reason } => {
+                let kind = EventKind::ExecutionSuspended { reason };
+                self.pass_to(moment, RuntimeStatus::Suspended, kind, turn, effects);
+            }
+            LifecycleChange::Resume { reason } => self.resume(moment, reason, turn, effects),
+            LifecycleChange::Rewind { reason } => self.rewind(moment, reason, turn, effects),
+            LifecycleChange::Purge { recurse } => self.purge(recurse, turn, effects),
+        }
+        effects.replies.push((reply_to, Reply::Accepted, turn.gate()));
+    }
+
+    /// Why the orchestration cannot be changed so as it is.
+    fn refused_change(&self, change: &LifecycleChange, turn: &SlotTurn<'_>) -> Option<ClientError> {
+        let Some(state) = &self.state else { return Some(ClientError::NotFound(turn.id.clone())) };
+        let status = state.record.status;
+        let is_allowed = match change {
+            LifecycleChange::Terminate { .. } => !status.is_finished(),
+            LifecycleChange::Suspend { .. } => {
+                !status.is_finished() && status != RuntimeStatus::Suspended
+            }
+            LifecycleChange::Resume { .. } => status == RuntimeStatus::Suspended,
+            LifecycleChange::Rewind { .. } => status == RuntimeStatus::Failed,
+            LifecycleChange::Purge { .. } => status.is_finished(),
+        };
+        let (operation, instance_id) = (change.verb(), turn.id.clone());
+        (!is_allowed).then_some(ClientError::WrongState { operation, instance_id, status })
+    }
+
+    /// Writes down that the orchestration has passed to another status.
+    fn pass_to(
+        &mut self,
+        moment: Moment,
+        status: RuntimeStatus,
+        kind: EventKind,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(state) = self.state.as_mut() else { return };
+        turn.mark_changed();
+        state.record.status = status;
+        let now = moment.now.max(state.record.updated_at);
+        let row = state.append(vec![HistoryEvent::new(now, kind)]);
+        effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
+        self.answer_waiters(turn, effects);
+    }
+
+    fn resume(
+        &mut self,
+        moment: Moment,
+        reason: Option<String>,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(state) = self.state.as_mut() else { return };
+        let status =
+            if state.has_started { RuntimeStatus::Running } else { RuntimeStatus::Pending };
+        let has_diverged = state.record.failure.take().is_some();
+        if has_diverged {
+            effects.sent.push(Message {
+                target: turn.id.clone(),
+                body: MessageBody::Proceed {
+                    execution_id: state.record.execution_id,
+                    name: state.record.name.clone(),
+                    component: None,
+                    events: Vec::new(),
+                },
+            });
+        }
+        self.pass_to(moment, status, EventKind::ExecutionResumed { reason }, turn, effects);
+        if !has_diverged {
+            self.run(moment, turn, effects);
+        }
+    }
+
+    /// Removes the orchestration, and the children that it waited for if `recurse`.
+    pub(super) fn purge(
+        &mut self,
+        recurse: bool,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(state) = self.state.take() else { return };
+        turn.mark_changed();
+        if recurse {
+            for event in state.history.iter() {
+                if let EventKind::SubOrchestrationCreated { instance_id, .. } = &event.kind {
+                    let guid = state.recorded_guid(event.event_id);
+                    let parent = Box::new(state.as_parent(turn.id, event.event_id, guid));
+                    let body = MessageBody::Purge { parent };
+                    effects.sent.push(Message { target: instance_id.clone(), body });
+                }
+            }
+        }
+        let execution_id = state.record.execution_id;
+        let indexed = state.indexed.unwrap_or_else(|| Box::new(Indexed::of(&state.record)));
+        let row = PurgedRow { execution_id, indexed };
+        effects.changes.push(Change::Purged(turn.id.clone(), row));
+    }
+
+    /// Whether this is the parent that waits, or waited, for the orchestration.
+    pub(super) fn is_child_of(&self, parent: &ParentInstance) -> bool {
+        self.state.as_ref().is_some_and(|state| state.record.parent.as_ref() == Some(parent))
+    }
+}

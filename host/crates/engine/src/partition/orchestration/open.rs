@@ -1,0 +1,144 @@
+//! [`OpenActions`]: what an execution has asked for and not been told.
+
+use std::collections::HashMap;
+
+use everstate_types::{
+    DelayedKey, EventKind, ExecutionId, HistoryEvent, InstanceId, MessageKey, RequestId, Timestamp,
+};
+
+use crate::commit::Change;
+
+/// By the number of the action.
+#[derive(Debug, Default)]
+pub(in crate::partition) struct OpenActions(HashMap<i32, OpenAction>);
+
+/// Something that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OpenAction {
+    /// The GUID of the action: what comes for another one under the same number is not meant.
+    pub(super) request_id: RequestId,
+    pub(super) kind: OpenKind,
+}
+
+/// What it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OpenKind {
+    Entity,
+    Activity,
+    SubOrchestration(InstanceId),
+    Timer(Timestamp),
+}
+
+impl OpenActions {
+    /// What the events of this execution leave open. The GUID of an action depends on how often the
+    /// execution had been rewound.
+    pub(super) fn of(execution_id: ExecutionId, history: &[HistoryEvent]) -> Self {
+        let mut open = Self::default();
+        let mut rewinds = 0;
+        for event in history {
+            let number = event.event_id;
+            let request_id = || execution_id.request_guid(number, rewinds);
+            match &event.kind {
+                EventKind::ExecutionRewound { .. } => rewinds += 1,
+                EventKind::EntityOperationCalled { request_id, .. } => {
+                    open.insert(number, *request_id, OpenKind::Entity);
+                }
+                EventKind::ActivityScheduled { .. } => {
+                    open.insert(number, request_id(), OpenKind::Activity);
+                }
+                EventKind::SubOrchestrationCreated { instance_id, .. } => {
+                    let kind = OpenKind::SubOrchestration(instance_id.clone());
+                    open.insert(number, request_id(), kind);
+                }
+                EventKind::TimerCreated { fire_at } => {
+                    open.insert(number, request_id(), OpenKind::Timer(*fire_at));
+                }
+                kind => {
+                    if let Some(number) = completed_number(kind) {
+                        open.0.remove(&number);
+                    }
+                }
+            }
+        }
+        open
+    }
+
+    pub(super) fn insert(&mut self, number: i32, request_id: RequestId, kind: OpenKind) {
+        self.0.insert(number, OpenAction { request_id, kind });
+    }
+
+    /// Whether this was asked for and not told.
+    pub(super) fn awaits(&self, number: i32, request_id: RequestId) -> bool {
+        self.0.get(&number).is_some_and(|open| open.request_id == request_id)
+    }
+
+    /// Takes note that it was told; `None`: nobody waits for it any more.
+    pub(super) fn take(&mut self, number: i32, request_id: RequestId) -> Option<OpenAction> {
+        if !self.awaits(number, request_id) {
+            return None;
+        }
+        self.0.remove(&number)
+    }
+
+    /// Forgets what was told.
+    pub(super) fn forget(&mut self, number: Option<i32>) {
+        if let Some(number) = number {
+            self.0.remove(&number);
+        }
+    }
+
+    /// Gives up on a timer: its message is taken back.
+    pub(super) fn cancel_timer(&mut self, number: i32) -> Option<Change> {
+        let OpenKind::Timer(due) = self.0.get(&number)?.kind else { return None };
+        let open = self.0.remove(&number)?;
+        Some(taken_back(due, open.request_id))
+    }
+
+    /// Gives up on all timers.
+    pub(super) fn cancel_timers(&mut self, changes: &mut Vec<Change>) {
+        self.0.retain(|_, open| {
+            if let OpenKind::Timer(due) = open.kind {
+                changes.push(taken_back(due, open.request_id));
+            }
+            !matches!(open.kind, OpenKind::Timer(_))
+        });
+    }
+
+    /// The children that have not ended, as far as is known: number, GUID and id, in the order in
+    /// which they were started.
+    pub(super) fn children(&self) -> Vec<(i32, RequestId, InstanceId)> {
+        let child = |(number, open): (&i32, &OpenAction)| match &open.kind {
+            OpenKind::SubOrchestration(id) => Some((*number, open.request_id, id.clone())),
+            _ => None,
+        };
+        let mut children: Vec<_> = self.0.iter().filter_map(child).collect();
+        children.sort_unstable_by_key(|(number, ..)| *number);
+        children
+    }
+
+    /// All of it, in the order in which it was asked for.
+    pub(super) fn in_order(&self) -> Vec<(i32, OpenAction)> {
+        let mut open: Vec<_> =
+            self.0.iter().map(|(number, open)| (*number, open.clone())).collect();
+        open.sort_unstable_by_key(|(number, _)| *number);
+        open
+    }
+}
+
+/// The number of the action that came to its end with this event.
+pub(super) fn completed_number(kind: &EventKind) -> Option<i32> {
+    match kind {
+        EventKind::ActivityCompleted { scheduled_id, .. }
+        | EventKind::ActivityFailed { scheduled_id, .. }
+        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
+        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
+        | EventKind::EntityOperationCompleted { scheduled_id, .. }
+        | EventKind::EntityOperationFailed { scheduled_id, .. } => Some(*scheduled_id),
+        EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
+        _ => None,
+    }
+}
+
+fn taken_back(due: Timestamp, guid: RequestId) -> Change {
+    Change::Consumed(MessageKey::Delayed(DelayedKey { due, guid }))
+}

@@ -1,0 +1,249 @@
+//! A rewind: a failed execution goes back to where it was before it learned of the last failure, and
+//! what failed is done again.
+//!
+//! The history is cut before the turn that brought the failure of an activity, a child or an entity which
+//! the execution failed with, or before the last turn, if the orchestrator itself failed. A failure
+//! that the orchestrator has survived is part of what is kept. Results that came in the cut part and
+//! belong to what was asked for before it are kept too: they come again at the beginning of the next
+//! turn. What was asked for in the cut part is forgotten; its results, should they come, carry another
+//! GUID than what will be asked for under the same numbers.
+//!
+//! The execution id stays, so that GUIDs and random numbers of the kept turns are the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use everstate_types::{
+    EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
+    MessageBody, RequestId, RewindChild, RuntimeStatus,
+};
+
+use super::super::input::{Effects, ReplyTo};
+use super::super::slot::{Orchestration, OrchestrationSlot};
+use super::super::{Moment, SlotTurn};
+use super::actions::{ActivityCall, child_start, start_message};
+use super::open::{OpenActions, OpenKind, completed_number};
+use super::{ending, next_action};
+use crate::commit::Change;
+use crate::storage::OrchestrationRow;
+
+/// A history that was cut.
+struct Cut {
+    /// What stays.
+    kept: Vec<HistoryEvent>,
+    /// What comes again in the next turn.
+    carried: Vec<EventKind>,
+    /// The numbers of the actions that failed and are done again.
+    failed: Vec<i32>,
+}
+
+impl<R: ReplyTo> OrchestrationSlot<R> {
+    /// Rewinds an execution that has failed.
+    pub(super) fn rewind(
+        &mut self,
+        moment: Moment,
+        reason: Option<String>,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(state) = self.state.as_mut() else { return };
+        turn.mark_changed();
+        let execution_id = state.record.execution_id;
+        let cut = cut(&state.history);
+        let mut open = OpenActions::of(execution_id, &cut.kept);
+        for kind in &cut.carried {
+            open.forget(completed_number(kind));
+        }
+        state.record.rewinds += 1;
+        state.record.status = RuntimeStatus::Running;
+        state.record.failure = None;
+        state.record.updated_at = moment.now.max(state.record.updated_at);
+        state.next_action = next_action(&cut.kept);
+        state.history = Arc::new(cut.kept);
+        state.open = open;
+        state.is_abandoned = Arc::new(AtomicBool::new(false));
+        state.ask_again(turn.id, &cut.failed, reason.as_deref(), effects);
+        let events = std::iter::once(EventKind::ExecutionRewound { reason }).chain(cut.carried);
+        effects.sent.push(Message {
+            target: turn.id.clone(),
+            body: MessageBody::Proceed {
+                execution_id,
+                name: state.record.name.clone(),
+                component: None,
+                events: events.collect(),
+            },
+        });
+        let events = state.history.to_vec();
+        let row = OrchestrationRow { replaces: Some(execution_id), ..state.row(0, events) };
+        effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
+        effects.forgotten.push(turn.id.clone());
+    }
+
+    /// Does what the rewound parent wants: goes on, rewinds, tells its result again, or begins anew.
+    pub(super) fn rewind_as_child(
+        &mut self,
+        moment: Moment,
+        order: RewindChild,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let RewindChild { reason, start } = order;
+        let is_child = start.parent.as_ref().is_some_and(|parent| self.is_child_of(parent));
+        let status = self.state.as_ref().map(|state| state.record.status);
+        match status {
+            Some(RuntimeStatus::Failed) if is_child => self.rewind(moment, reason, turn, effects),
+            Some(RuntimeStatus::Completed) if is_child => {
+                let Some(state) = &self.state else { return };
+                if let Some(parent) = &state.record.parent {
+                    effects.sent.push(ending::child_result(parent, state.result()));
+                }
+            }
+            // It tells its parent when it ends.
+            Some(status) if is_child && !status.is_finished() => {}
+            // The start finds out whether the id is free.
+            _ => effects.sent.push(start_message(turn.id.clone(), start)),
+        }
+    }
+}
+
+impl Orchestration {
+    /// Has done again what is open and nobody is doing any more.
+    fn ask_again<R>(
+        &self,
+        id: &InstanceId,
+        failed: &[i32],
+        reason: Option<&str>,
+        effects: &mut Effects<R>,
+    ) {
+        let recorded: HashMap<i32, &HistoryEvent> =
+            self.history.iter().map(|event| (event.event_id, event)).collect();
+        for (number, open) in self.open.in_order() {
+            let request_id = open.request_id;
+            let Some(asked) = recorded.get(&number) else { continue };
+            match (&asked.kind, open.kind) {
+                (
+                    EventKind::ActivityScheduled {
+                        name, input, tags, first_attempt, attempt, ..
+                    },
+                    _,
+                ) => {
+                    let call = ActivityCall {
+                        name: name.clone(),
+                        input: input.clone(),
+                        tags: tags.clone(),
+                        first_attempt: *first_attempt,
+                        attempt: *attempt,
+                    };
+                    effects.sent.push(self.activity_message(id, number, &call));
+                }
+                (EventKind::SubOrchestrationCreated { instance_id, .. }, _) => {
+                    let start = self.child_again(id, number, request_id, &asked.kind);
+                    let Some(start) = start else { continue };
+                    let order = RewindChild { reason: reason.map(str::to_owned), start };
+                    let body = MessageBody::Rewind(Box::new(order));
+                    effects.sent.push(Message { target: instance_id.clone(), body });
+                }
+                // A call that has not failed is still under way, and must not be done twice.
+                (EventKind::EntityOperationCalled { entity, operation, input, .. }, _)
+                    if failed.contains(&number) =>
+                {
+                    let call = (entity, operation.as_str(), input.as_ref());
+                    effects.sent.push(self.entity_call_message(id, number, request_id, call));
+                }
+                (_, OpenKind::Timer(fire_at)) => {
+                    effects.delayed.push(self.timer_message(id, number, request_id, fire_at));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The start with which a child begins anew, as another execution than the one before.
+    fn child_again(
+        &self,
+        id: &InstanceId,
+        number: i32,
+        request_id: RequestId,
+        created: &EventKind,
+    ) -> Option<ExecutionStart> {
+        let EventKind::SubOrchestrationCreated { name, input, tags, .. } = created else {
+            return None;
+        };
+        let parent = self.as_parent(id, number, request_id);
+        let call = (name.clone(), input.clone(), tags.clone());
+        let mut start = child_start(call, request_id, Some(parent), None);
+        start.execution_id = ExecutionId::new(self.request_guid(number));
+        Some(start)
+    }
+}
+
+/// Cuts the history of a failed execution.
+fn cut(history: &[HistoryEvent]) -> Cut {
+    let from = cut_from(history);
+    let kept = history[..from].to_vec();
+    let first_forgotten = next_action(&kept);
+    let mut carried = Vec::new();
+    let mut failed = Vec::new();
+    for event in &history[from..] {
+        let number = completed_number(&event.kind);
+        match &event.kind {
+            kind if failure_of(kind).is_some() => failed.extend(number),
+            EventKind::EventRaised { .. }
+            | EventKind::ExecutionStarted { .. }
+            | EventKind::ExecutionRewound { .. } => carried.push(event.kind.clone()),
+            kind if number.is_some_and(|number| number < first_forgotten) => {
+                carried.push(kind.clone());
+            }
+            _ => {}
+        }
+    }
+    Cut { kept, carried, failed }
+}
+
+/// Where the turn begins that brought what the execution failed with.
+fn cut_from(history: &[HistoryEvent]) -> usize {
+    // What stands behind the end came too late to be the reason for it.
+    let end = history
+        .iter()
+        .position(|event| matches!(event.kind, EventKind::ExecutionCompleted { .. }))
+        .unwrap_or(history.len());
+    let turn_before = |index: usize| {
+        let is_turn = |event: &HistoryEvent| event.kind == EventKind::OrchestratorStarted;
+        history[..index].iter().rposition(is_turn).unwrap_or(0)
+    };
+    let last_turn = turn_before(end);
+    let is_failure = |event: &HistoryEvent| failure_of(&event.kind).is_some();
+    if history[last_turn..end].iter().any(is_failure) {
+        return last_turn;
+    }
+    let reason = history.get(end).and_then(|event| match &event.kind {
+        EventKind::ExecutionCompleted { failure, .. } => failure.as_ref(),
+        _ => None,
+    });
+    let is_reason = |event: &HistoryEvent| {
+        failure_of(&event.kind).zip(reason).is_some_and(|(told, reason)| is_caused_by(reason, told))
+    };
+    history[..end].iter().rposition(is_reason).map_or(last_turn, turn_before)
+}
+
+fn failure_of(kind: &EventKind) -> Option<&Failure> {
+    match kind {
+        EventKind::ActivityFailed { failure, .. }
+        | EventKind::SubOrchestrationFailed { failure, .. }
+        | EventKind::EntityOperationFailed { failure, .. } => Some(failure),
+        _ => None,
+    }
+}
+
+/// Whether a failure is another one, or has it among its causes.
+fn is_caused_by(failure: &Failure, cause: &Failure) -> bool {
+    let is_cause = |error_type: &str, message: &str| {
+        error_type == cause.error_type && message == cause.error_message
+    };
+    is_cause(&failure.error_type, &failure.error_message)
+        || failure
+            .inner_failures
+            .iter()
+            .any(|inner| is_cause(&inner.error_type, &inner.error_message))
+}

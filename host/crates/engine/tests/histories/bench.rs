@@ -1,0 +1,351 @@
+//! One partition with scripted guests and a clock that the test moves: what an orchestration asks
+//! for happens, in order, until nothing is left to do.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use everstate_engine::ClientError;
+use everstate_engine::client::ConflictPolicy;
+use everstate_engine::commit::{Change, CommitQueue};
+use everstate_engine::guest::{
+    ActivityWorkItem, EntityOutcome, OperationOutcome, OrchestrationOutcome, OrchestrationResult,
+    OrchestrationWorkItem,
+};
+use everstate_engine::partition::{
+    Effects, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
+    StartRequest, Work,
+};
+use everstate_engine::storage::{CommitBatch, CommitSeq};
+use everstate_types::{
+    Action, ComponentHash, DelayedKey, EventKind, ExecutionId, ExecutionStart, Failure,
+    FunctionName, HistoryEvent, InstanceId, Message, MessageBody, MessageId, MessageKey,
+    OrchestrationRecord, Payload, RequestId, Timestamp, render_history,
+};
+
+/// 2026-11-23T12:00:00Z.
+const NOON: u64 = 1_795_435_200_000;
+
+/// What an orchestrator does in one turn, from all that has happened.
+pub(crate) type Script = fn(&Turn<'_>) -> OrchestrationOutcome;
+
+/// What an orchestrator sees in one turn.
+pub(crate) struct Turn<'a> {
+    pub(crate) item: &'a OrchestrationWorkItem,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller;
+
+impl ReplyTo for Caller {
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct Bench {
+    partition: Partition<Caller>,
+    commits: CommitQueue,
+    inputs: VecDeque<Input<Caller>>,
+    delayed: BTreeMap<DelayedKey, Message>,
+    now: u64,
+    executions: u128,
+    scripts: BTreeMap<&'static str, Script>,
+    /// What the next runs of an activity give, by its name; without any it gives its input.
+    pub(crate) activities: BTreeMap<&'static str, VecDeque<Result<Payload, Failure>>>,
+    /// Every run of an activity: name, input, idempotency key, attempt.
+    pub(crate) ran: Vec<(String, String, RequestId, u32)>,
+    /// The newest code.
+    pub(crate) component: ComponentHash,
+    /// Every component that ran a turn.
+    pub(crate) components: Vec<ComponentHash>,
+    replies: Vec<Reply>,
+}
+
+impl Bench {
+    pub(crate) fn new(scripts: &[(&'static str, Script)]) -> Self {
+        let limits = PartitionLimits {
+            entity_inbox_count_max: 100,
+            entity_batch_count_max: 10,
+            loaded_instances_max: 100,
+            loaded_bytes_max: 1 << 20,
+        };
+        Self {
+            partition: Partition::new(limits),
+            commits: CommitQueue::new(MessageId(1), [], []),
+            inputs: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            now: NOON,
+            executions: 0,
+            scripts: scripts.iter().copied().collect(),
+            activities: BTreeMap::new(),
+            ran: Vec::new(),
+            component: ComponentHash([1; 32]),
+            components: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self, name: &str, input: &str) -> Result<(), ClientError> {
+        self.start_with(name, input, None, ConflictPolicy::Fail)
+    }
+
+    /// Starts an orchestration under its name as its id.
+    pub(crate) fn start_with(
+        &mut self,
+        name: &str,
+        input: &str,
+        start_at: Option<u64>,
+        on_conflict: ConflictPolicy,
+    ) -> Result<(), ClientError> {
+        self.executions += 1;
+        let start = ExecutionStart {
+            name: FunctionName::new(name).expect("a valid name"),
+            execution_id: ExecutionId::new(RequestId::from_u128(self.executions)),
+            component: Some(self.component),
+            input: Payload::from(input),
+            tags: Vec::new(),
+            parent: None,
+            start_at: start_at.map(|after| Timestamp::from_millis(self.now + after)),
+            events: Vec::new(),
+        };
+        let instance_id = id(name);
+        self.ask(Request::Start(Box::new(StartRequest {
+            instance_id,
+            is_new_id: false,
+            start,
+            on_conflict,
+            reply_to: Caller,
+        })))
+    }
+
+    pub(crate) fn raise(&mut self, to: &str, name: &str, input: &str) -> Result<(), ClientError> {
+        let (name, input) = (name.to_owned(), Payload::from(input));
+        self.ask(Request::RaiseEvent { instance_id: id(to), name, input, reply_to: Caller })
+    }
+
+    pub(crate) fn change(&mut self, of: &str, change: LifecycleChange) -> Result<(), ClientError> {
+        self.ask(Request::Change { instance_id: id(of), change, reply_to: Caller })
+    }
+
+    /// Moves the clock and delivers what is due.
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.now += millis;
+        let now = Timestamp::from_millis(self.now);
+        while let Some(first) = self.delayed.first_entry()
+            && first.key().due <= now
+        {
+            let (key, message) = first.remove_entry();
+            self.deliver(MessageKey::Delayed(key), message);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn record(&mut self, of: &str) -> Option<OrchestrationRecord> {
+        self.status(of).map(|(record, _)| record)
+    }
+
+    /// The history as people read it.
+    pub(crate) fn history(&mut self, of: &str) -> String {
+        let (record, history) = self.status(of).expect("it exists");
+        format!("{} of {of}\n{}", record.status, render_history(&history))
+    }
+
+    /// How many timers and scheduled starts wait.
+    pub(crate) fn delayed_count(&self) -> usize {
+        self.delayed.len()
+    }
+
+    /// What would be written now.
+    pub(crate) fn commit(&mut self) -> CommitBatch {
+        self.commits.take().unwrap_or_default()
+    }
+
+    fn status(&mut self, of: &str) -> Option<(OrchestrationRecord, Vec<HistoryEvent>)> {
+        self.inputs.push_back(Input::Request(Request::GetStatus {
+            instance_id: id(of),
+            reply_to: Caller,
+        }));
+        self.settle();
+        match self.replies.pop() {
+            Some(Reply::Status(status)) => {
+                status.map(|status| (status.record.clone(), status.history.to_vec()))
+            }
+            other => panic!("a status, not {other:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: Request<Caller>) -> Result<(), ClientError> {
+        self.replies.clear();
+        self.inputs.push_back(Input::Request(request));
+        self.settle();
+        match self.replies.pop() {
+            Some(Reply::Refused(error)) => Err(error),
+            Some(_) => Ok(()),
+            None => panic!("no answer"),
+        }
+    }
+
+    /// Does what is to be done until nothing is left.
+    pub(crate) fn settle(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            let moment = Moment { now: Timestamp::from_millis(self.now), durable: CommitSeq(0) };
+            let mut effects = Effects::default();
+            self.partition.apply(moment, input, &mut effects);
+            for change in &effects.changes {
+                if let Change::Consumed(MessageKey::Delayed(key)) = change {
+                    self.delayed.remove(key);
+                }
+            }
+            let changes = std::mem::take(&mut effects.changes);
+            let staged = self.commits.stage(changes, &effects.sent, &effects.delayed);
+            self.partition.end_turn(moment, staged.seq);
+            self.delayed.extend(effects.delayed);
+            self.replies.extend(effects.replies.into_iter().map(|(_, reply, _)| reply));
+            for loaded in effects.loads {
+                self.inputs.push_back(Input::Loaded(loaded, None));
+            }
+            for work in effects.work {
+                let input = self.run(work);
+                self.inputs.push_back(input);
+            }
+            for (offset, message) in (0..).zip(effects.sent) {
+                let id = MessageId(staged.first_message_id.0 + offset);
+                self.deliver(MessageKey::Sent(id), message);
+            }
+        }
+    }
+
+    fn deliver(&mut self, key: MessageKey, mut message: Message) {
+        let newest = Some(self.component);
+        match &mut message.body {
+            MessageBody::StartOrchestration(start) if start.component.is_none() => {
+                start.component = newest;
+            }
+            MessageBody::Rewind(order) => order.start.component = newest,
+            MessageBody::Proceed { component, .. } => *component = newest,
+            _ => {}
+        }
+        self.inputs.push_back(Input::Message(key, message));
+    }
+
+    fn run(&mut self, work: Work) -> Input<Caller> {
+        match work {
+            Work::Orchestration { token, item } => {
+                self.components.push(item.component);
+                let script = self.scripts[item.name.as_str()];
+                let outcome = script(&Turn { item: &item });
+                Input::OrchestrationRan { instance_id: item.instance_id, token, outcome }
+            }
+            Work::Activity { message_key, task, item } => {
+                let instance_id = item.instance_id.clone();
+                let result = Some(self.run_activity(&item));
+                Input::ActivityRan { instance_id, message_key, task, result }
+            }
+            Work::Entity { instance_id, token, item } => {
+                let results = item.operations.iter().map(|operation| OperationOutcome {
+                    result: Ok(operation.input.clone()),
+                    effects: Vec::new(),
+                });
+                let outcome = EntityOutcome { results: results.collect(), state: item.state };
+                Input::EntityRan { instance_id, token, outcome }
+            }
+        }
+    }
+
+    fn run_activity(&mut self, item: &ActivityWorkItem) -> Result<Payload, Failure> {
+        let (name, input) = (item.name.to_string(), item.input.as_str().to_owned());
+        self.ran.push((name, input, item.idempotency_key, item.attempt));
+        let given = self.activities.get_mut(item.name.as_str()).and_then(VecDeque::pop_front);
+        given.unwrap_or_else(|| Ok(item.input.clone()))
+    }
+}
+
+impl Turn<'_> {
+    fn events(&self) -> impl Iterator<Item = &HistoryEvent> {
+        self.item.history.iter().chain(self.item.new_events.iter())
+    }
+
+    /// How many actions were asked for in earlier turns.
+    pub(crate) fn asked(&self) -> usize {
+        self.events().filter(|event| event.event_id >= 0).count()
+    }
+
+    pub(crate) fn input(&self) -> String {
+        self.events()
+            .find_map(|event| match &event.kind {
+                EventKind::ExecutionStarted { input, .. } => Some(input.as_str().to_owned()),
+                _ => None,
+            })
+            .expect("every execution was started")
+    }
+
+    /// How what was asked for under a number ended, if it has.
+    pub(crate) fn result(&self, number: i32) -> Option<Result<Payload, Failure>> {
+        self.events().find_map(|event| match &event.kind {
+            EventKind::ActivityCompleted { scheduled_id, result }
+            | EventKind::SubOrchestrationCompleted { scheduled_id, result }
+                if *scheduled_id == number =>
+            {
+                Some(Ok(result.clone()))
+            }
+            EventKind::ActivityFailed { scheduled_id, failure }
+            | EventKind::SubOrchestrationFailed { scheduled_id, failure }
+                if *scheduled_id == number =>
+            {
+                Some(Err(failure.clone()))
+            }
+            EventKind::TimerFired { timer_id, .. } if *timer_id == number => {
+                Some(Ok(Payload::null()))
+            }
+            _ => None,
+        })
+    }
+
+    /// What events of a name carried, in order.
+    pub(crate) fn raised(&self, wanted: &str) -> Vec<String> {
+        self.events()
+            .filter_map(|event| match &event.kind {
+                EventKind::EventRaised { name, input } if name == wanted => {
+                    Some(input.as_str().to_owned())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+pub(crate) fn id(text: &str) -> InstanceId {
+    InstanceId::orchestration(text).expect("a valid id")
+}
+
+pub(crate) fn activity(name: &str, input: &str) -> Action {
+    Action::CallActivity {
+        name: FunctionName::new(name).expect("a valid name"),
+        input: Payload::from(input),
+        tags: Vec::new(),
+        first_attempt: None,
+        attempt: 1,
+    }
+}
+
+/// A child under its name as its id.
+pub(crate) fn child(name: &str) -> Action {
+    Action::CallSubOrchestration {
+        name: FunctionName::new(name).expect("a valid name"),
+        instance_id: id(name),
+        input: Payload::null(),
+        tags: Vec::new(),
+        start_at: None,
+    }
+}
+
+pub(crate) fn waits(actions: Vec<Action>) -> OrchestrationOutcome {
+    OrchestrationOutcome { actions, ..OrchestrationOutcome::of(OrchestrationResult::Waiting) }
+}
+
+pub(crate) fn completes(output: &str) -> OrchestrationOutcome {
+    OrchestrationOutcome::of(OrchestrationResult::Completed(Payload::from(output)))
+}
+
+pub(crate) fn fails(failure: Failure) -> OrchestrationOutcome {
+    OrchestrationOutcome::of(OrchestrationResult::Failed(failure))
+}
