@@ -2,6 +2,7 @@
 
 use crate::bindings::exported::activity::ActivityCall;
 use crate::client::DurableClient;
+use crate::log::{LogLevel, log_methods};
 
 /// One attempt at an activity. An activity runs at least once and its result is taken once.
 ///
@@ -48,8 +49,8 @@ impl ActivityContext {
         &self.instance_id
     }
 
-    /// The same for every attempt at the same piece of work, and for no other. Give it to the
-    /// services that you call.
+    /// The same for every attempt at the same piece of work, those of a retry policy included, and
+    /// for no other. Give it to the services that you call.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.idempotency_key
@@ -72,4 +73,11 @@ impl ActivityContext {
     pub fn client(&self) -> DurableClient {
         DurableClient::new()
     }
+
+    /// Writes a log line.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        self.client().log(level, message);
+    }
+
+    log_methods!();
 }

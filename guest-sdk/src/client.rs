@@ -12,14 +12,17 @@ use crate::bindings::imports::client as host;
 use crate::error::{ClientError, HostError, failure_from_wit};
 use crate::http::HttpResponse;
 use crate::id::EntityId;
-use crate::log::LogLevel;
+use crate::log::{LogLevel, log_methods};
 use crate::payload::{from_json, from_optional_json, to_json, to_optional_json};
 use crate::time::{Timestamp, span_ms};
 
+mod lifecycle;
 mod query;
 mod status;
 
-pub use query::{EntityPage, EntityQuery, EntityStatus, InstancePage, InstanceQuery};
+pub use query::{
+    EntityPage, EntityQuery, EntityStatus, InstanceFilter, InstancePage, InstanceQuery,
+};
 pub use status::{InstanceStatus, RuntimeStatus, StatusOptions};
 
 /// The client of the engine. HTTP functions are given one; activities ask their context for it.
@@ -48,6 +51,16 @@ pub struct StartOptions {
     pub tags: Vec<(String, String)>,
     /// What to do if the id is taken.
     pub on_conflict: ConflictPolicy,
+}
+
+/// How to wait for an orchestration, and what to answer. The default: the host's limit, and 200
+/// for one that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitOptions {
+    /// `None`: the host's `http.wait_limit`; a longer one is cut to it.
+    pub timeout: Option<Duration>,
+    /// Answer 500 instead of 200 for an orchestration that failed.
+    pub internal_server_error_on_failure: bool,
 }
 
 /// What to do if the id is taken by an orchestration that is alive. One that has ended is replaced.
@@ -118,9 +131,22 @@ impl DurableClient {
         instance_id: &str,
         timeout: Option<Duration>,
     ) -> Result<HttpResponse, HostError> {
+        let options = WaitOptions { timeout, ..WaitOptions::default() };
+        self.wait_for_completion_or_create_check_status_response_with_options(instance_id, options)
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn wait_for_completion_or_create_check_status_response_with_options(
+        &self,
+        instance_id: &str,
+        options: WaitOptions,
+    ) -> Result<HttpResponse, HostError> {
         let options = host::WaitOptions {
-            timeout: timeout.map(span_ms),
-            internal_server_error_on_failure: false,
+            timeout: options.timeout.map(span_ms),
+            internal_server_error_on_failure: options.internal_server_error_on_failure,
         };
         let response = host::wait_for_completion_or_check_status(instance_id, options)?;
         Ok(HttpResponse::from_wit(response))
@@ -135,6 +161,17 @@ impl DurableClient {
         instance_id: &str,
     ) -> Result<HttpResponse, HostError> {
         Ok(HttpResponse::from_wit(host::check_status(instance_id, false)?))
+    }
+
+    /// The same, but its status link answers 500 once the orchestration has failed.
+    ///
+    /// # Errors
+    /// What the host refuses.
+    pub fn create_check_status_response_with_error_on_failure(
+        &self,
+        instance_id: &str,
+    ) -> Result<HttpResponse, HostError> {
+        Ok(HttpResponse::from_wit(host::check_status(instance_id, true)?))
     }
 
     /// Waits until the orchestration has ended or the time is over; gives its status then, `None`
@@ -169,110 +206,8 @@ impl DurableClient {
     pub fn log(&self, level: LogLevel, message: &str) {
         host::log(level.into(), message);
     }
-}
 
-/// One orchestration. Each of these fails with what the host refuses.
-impl DurableClient {
-    /// What is known of an orchestration, its input included; `None` if there is no such instance.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn get_status(&self, instance_id: &str) -> Result<Option<InstanceStatus>, HostError> {
-        self.get_status_with_options(
-            instance_id,
-            StatusOptions { show_input: true, ..Default::default() },
-        )
-    }
-
-    /// As much as the options ask for.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn get_status_with_options(
-        &self,
-        instance_id: &str,
-        options: StatusOptions,
-    ) -> Result<Option<InstanceStatus>, HostError> {
-        Ok(host::get_status(instance_id, options.into_wit())?.map(InstanceStatus::from_wit))
-    }
-
-    /// Raises an event.
-    ///
-    /// # Errors
-    /// Data without a JSON form; `NotFound`, or `Conflict` if the orchestration has ended.
-    pub fn raise_event<T: Serialize + ?Sized>(
-        &self,
-        instance_id: &str,
-        name: &str,
-        data: &T,
-    ) -> Result<(), ClientError> {
-        refused(host::raise_event(instance_id, name, &to_json(data)?))
-    }
-
-    /// Ends an orchestration, and its children if `recursive`.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn terminate(
-        &self,
-        instance_id: &str,
-        reason: Option<&str>,
-        recursive: bool,
-    ) -> Result<(), HostError> {
-        Ok(host::terminate(instance_id, reason, recursive)?)
-    }
-
-    /// Pauses an orchestration; events are kept.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn suspend(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
-        Ok(host::suspend(instance_id, reason)?)
-    }
-
-    /// Lets a suspended orchestration go on.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn resume(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
-        Ok(host::resume(instance_id, reason)?)
-    }
-
-    /// Lets a failed orchestration try its failed parts again.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn rewind(&self, instance_id: &str, reason: Option<&str>) -> Result<(), HostError> {
-        Ok(host::rewind(instance_id, reason)?)
-    }
-
-    /// Starts an orchestration again with its name and input; gives the id.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn restart(
-        &self,
-        instance_id: &str,
-        with_new_instance_id: bool,
-    ) -> Result<String, HostError> {
-        Ok(host::restart(instance_id, with_new_instance_id)?)
-    }
-
-    /// Removes a finished orchestration and its history. False: there was none.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn purge(&self, instance_id: &str) -> Result<bool, HostError> {
-        Ok(host::purge(instance_id)?)
-    }
-
-    /// Finds orchestrations, oldest first.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn query_instances(&self, query: &InstanceQuery) -> Result<InstancePage, HostError> {
-        Ok(InstancePage::from_wit(host::query_instances(&query.to_wit())?))
-    }
+    log_methods!();
 }
 
 /// Entities.

@@ -10,7 +10,7 @@ use crate::bindings::exported::entity::Operation;
 use crate::bindings::imports::entity_context as host;
 use crate::error::{Failure, HostError};
 use crate::id::EntityId;
-use crate::log::LogLevel;
+use crate::log::{LogLevel, log_methods};
 use crate::payload::{from_json, from_optional_json, to_json, to_optional_json};
 use crate::time::Timestamp;
 
@@ -172,6 +172,8 @@ impl EntityContext {
     pub fn log(&self, level: LogLevel, message: &str) {
         host::log(level.into(), message);
     }
+
+    log_methods!();
 }
 
 fn signal<T: Serialize + ?Sized>(

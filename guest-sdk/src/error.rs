@@ -11,6 +11,9 @@ use std::error::Error;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::bindings::imports::types as wit;
 
 /// How a function failed. Its parts are the fields of [`FailureDetails`].
@@ -72,6 +75,73 @@ impl Failure {
     pub fn non_retriable(mut self) -> Self {
         self.is_non_retriable = true;
         self
+    }
+
+    /// The same failure with one fact more. A value without a JSON form is replaced by the reason.
+    #[must_use]
+    pub fn with_property<T: Serialize + ?Sized>(
+        mut self,
+        name: impl Into<String>,
+        value: &T,
+    ) -> Self {
+        let json = serde_json::to_string(value)
+            .unwrap_or_else(|error| serde_json::Value::String(error.to_string()).to_string());
+        self.properties.push((name.into(), json));
+        self
+    }
+
+    /// The same failure with what caused it: another failure, or any error. The cause and its own
+    /// causes go below those that the failure has.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Self>) -> Self {
+        let cause = *cause.into().0;
+        self.inner_failures.push(InnerFailure {
+            error_type: cause.error_type,
+            error_message: cause.error_message,
+            stack_trace: cause.stack_trace,
+        });
+        self.inner_failures.extend(cause.inner_failures);
+        self
+    }
+
+    /// The value of a property; `None` if there is none, or none that is a `T`.
+    #[must_use]
+    pub fn property<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let (_, json) = self.properties.iter().find(|(each, _)| each == name)?;
+        serde_json::from_str(json).ok()
+    }
+
+    /// What caused this failure, with what caused that in turn. The cause of an `ActivityFailed`
+    /// or `SubOrchestrationFailed` is what the activity or the child reported.
+    #[must_use]
+    pub fn cause(&self) -> Option<Self> {
+        let (nearest, further) = self.inner_failures.split_first()?;
+        let mut cause = Self::new(nearest.error_type.clone(), nearest.error_message.clone());
+        cause.stack_trace.clone_from(&nearest.stack_trace);
+        cause.inner_failures = further.to_vec();
+        if self.is_wrapper() {
+            cause.is_non_retriable = self.is_non_retriable;
+            cause.properties.clone_from(&self.properties);
+        }
+        Some(cause)
+    }
+
+    /// Whether this failure or one in the chain of its causes is of that type.
+    #[must_use]
+    pub fn is_caused_by(&self, error_type: &str) -> bool {
+        self.error_type == error_type
+            || self.inner_failures.iter().any(|inner| inner.error_type == error_type)
+    }
+
+    /// What the activity or the child reported, if this says that one failed; else this.
+    pub(crate) fn unwrapped(self) -> Self {
+        let cause = if self.is_wrapper() { self.cause() } else { None };
+        cause.unwrap_or(self)
+    }
+
+    /// Whether the host made this failure around that of an activity or a child.
+    fn is_wrapper(&self) -> bool {
+        matches!(self.error_type.as_str(), "ActivityFailed" | "SubOrchestrationFailed")
     }
 
     /// What an entity answers to an operation that it does not know.
@@ -279,34 +349,4 @@ fn short_type_name<T>() -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_error_becomes_a_failure_named_after_its_type() {
-        let failure = Failure::from("x".parse::<u32>().unwrap_err());
-        assert_eq!(failure.error_type, "ParseIntError");
-        assert_eq!(failure.error_message, "invalid digit found in string");
-        assert!(!failure.is_non_retriable);
-    }
-
-    #[test]
-    fn refusal_keeps_its_class_and_only_limits_are_retriable() {
-        let missing = Failure::from(HostError::NotFound("no such function".to_owned()));
-        assert_eq!((missing.error_type.as_str(), missing.is_non_retriable), ("NotFound", true));
-        let busy = Failure::from(HostError::Busy("queue".to_owned()));
-        assert_eq!((busy.error_type.as_str(), busy.is_non_retriable), ("Busy", false));
-    }
-
-    #[test]
-    fn failure_keeps_everything_on_its_way_through_the_contract() {
-        let mut failure = Failure::new("Outer", "it broke").non_retriable();
-        failure.properties.push(("code".to_owned(), "7".to_owned()));
-        failure.inner_failures.push(InnerFailure {
-            error_type: "Inner".to_owned(),
-            error_message: "because of this".to_owned(),
-            stack_trace: Some("here".to_owned()),
-        });
-        assert_eq!(failure_from_wit(failure_to_wit(failure.clone())), failure);
-    }
-}
+mod tests;

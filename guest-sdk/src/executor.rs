@@ -12,14 +12,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::error::{Failure, HostError};
+use crate::error::Failure;
 use crate::payload::from_json;
 
 #[cfg(test)]
@@ -45,10 +44,30 @@ pub(crate) struct Executor {
 
 #[derive(Default)]
 struct Waits {
+    /// The keys of `wakers` in ascending order, as the host is asked. Kept beside them because a
+    /// fan-out asks once for each of its thousands of handles.
+    handles: Vec<Handle>,
     /// Handles that somebody waits for, with what to wake when they complete.
     wakers: BTreeMap<Handle, Waker>,
     /// Completions that the host gave and nobody has taken yet.
     completions: BTreeMap<Handle, Result<String, Failure>>,
+}
+
+impl Waits {
+    fn insert(&mut self, handle: Handle, waker: &Waker) {
+        if self.wakers.insert(handle, waker.clone()).is_none()
+            && let Err(place) = self.handles.binary_search(&handle)
+        {
+            self.handles.insert(place, handle);
+        }
+    }
+
+    fn remove(&mut self, handle: Handle) -> Option<Waker> {
+        if let Ok(place) = self.handles.binary_search(&handle) {
+            self.handles.remove(place);
+        }
+        self.wakers.remove(&handle)
+    }
 }
 
 impl Executor {
@@ -78,18 +97,19 @@ impl Executor {
     pub(crate) fn future<T>(
         &self,
         begun: Result<Handle, impl Into<Failure>>,
-        decode: fn(&str) -> Result<T, Failure>,
+        decode: Decode<T>,
     ) -> DurableFuture<T> {
-        let stage = match begun {
-            Ok(handle) => Stage::Waiting(handle),
-            Err(refusal) => Stage::Refused(refusal.into()),
-        };
-        DurableFuture { executor: self.clone(), stage, decode, output: PhantomData }
+        match begun {
+            Ok(handle) => {
+                DurableFuture { stage: Stage::Waiting { executor: self.clone(), handle, decode } }
+            }
+            Err(refusal) => DurableFuture::refused(refusal.into()),
+        }
     }
 
     fn wait_for_one(&self) -> Result<(), Failure> {
-        let handles: Vec<Handle> = self.waits.borrow().wakers.keys().copied().collect();
-        if handles.is_empty() {
+        let waits = self.waits.borrow();
+        if waits.handles.is_empty() {
             return Err(Failure::new(
                 "NotDurable",
                 "the orchestrator awaited something that is not durable; it may await only what \
@@ -97,10 +117,10 @@ impl Executor {
             )
             .non_retriable());
         }
-        let (handle, outcome) = self.host.wait_any(&handles);
+        let (handle, outcome) = self.host.wait_any(&waits.handles);
+        drop(waits);
         let mut waits = self.waits.borrow_mut();
-        let waker =
-            waits.wakers.remove(&handle).expect("the host answers with a handle it was given");
+        let waker = waits.remove(handle).expect("the host answers with a handle it was given");
         waits.completions.insert(handle, outcome);
         drop(waits);
         waker.wake();
@@ -110,7 +130,7 @@ impl Executor {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.waits.borrow().wakers.keys()).finish()
+        f.debug_list().entries(&self.waits.borrow().handles).finish()
     }
 }
 
@@ -119,35 +139,47 @@ impl fmt::Debug for Executor {
 /// The operation begins when the method that returned this future is called, not when the future
 /// is first polled: two calls made one after the other run at the same time, whatever is awaited
 /// first. Dropping the future before it has completed gives up on the operation: a timer no longer
-/// fires, an event goes to the next waiter, and any other result is dropped when it comes.
+/// fires, an event goes to the next waiter, a retry policy makes no further attempt, and any other
+/// result is dropped when it comes.
 ///
 /// It works with the combinators of any futures library (`join!`, `join_all`, `select`). It can be
 /// moved freely (`Unpin`) and must not be polled again after it has completed.
 #[must_use = "the result is lost, and with it any failure, unless the future is awaited"]
 pub struct DurableFuture<T> {
-    executor: Executor,
-    stage: Stage,
-    decode: fn(&str) -> Result<T, Failure>,
-    output: PhantomData<fn() -> T>,
+    stage: Stage<T>,
 }
 
+/// How the JSON of a completion becomes a value.
+type Decode<T> = fn(&str) -> Result<T, Failure>;
+
 /// Where a [`DurableFuture`] is in its life.
-#[derive(Debug)]
-enum Stage {
+enum Stage<T> {
     /// The host refused; the failure is what awaiting gives.
     Refused(Failure),
-    /// Under way.
-    Waiting(Handle),
+    /// One operation, under way.
+    Waiting { executor: Executor, handle: Handle, decode: Decode<T> },
+    /// Several operations that give one result.
+    Composed(Pin<Box<dyn Future<Output = Result<T, Failure>>>>),
     /// The output has been given.
     Done,
 }
 
 impl<T> DurableFuture<T> {
-    /// The handle, as long as the operation is under way.
+    /// A future that fails at once.
+    pub(crate) fn refused(failure: Failure) -> Self {
+        Self { stage: Stage::Refused(failure) }
+    }
+
+    /// A future that awaits others.
+    pub(crate) fn composed(future: impl Future<Output = Result<T, Failure>> + 'static) -> Self {
+        Self { stage: Stage::Composed(Box::pin(future)) }
+    }
+
+    /// The handle, as long as one operation is under way.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self.stage {
-            Stage::Waiting(handle) => Some(handle),
-            Stage::Refused(_) | Stage::Done => None,
+            Stage::Waiting { handle, .. } => Some(handle),
+            Stage::Refused(_) | Stage::Composed(_) | Stage::Done => None,
         }
     }
 }
@@ -156,45 +188,61 @@ impl<T> Future for DurableFuture<T> {
     type Output = Result<T, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Refused(failure) => Poll::Ready(Err(failure)),
-            Stage::Waiting(handle) => {
-                let mut waits = self.executor.waits.borrow_mut();
-                if let Some(outcome) = waits.completions.remove(&handle) {
-                    drop(waits);
-                    return Poll::Ready(outcome.and_then(|json| (self.decode)(&json)));
-                }
-                waits.wakers.insert(handle, context.waker().clone());
+        match &mut self.stage {
+            Stage::Waiting { executor, handle, decode } => {
+                let mut waits = executor.waits.borrow_mut();
+                let Some(outcome) = waits.completions.remove(handle) else {
+                    waits.insert(*handle, context.waker());
+                    return Poll::Pending;
+                };
                 drop(waits);
-                self.stage = Stage::Waiting(handle);
-                Poll::Pending
+                let decode = *decode;
+                self.stage = Stage::Done;
+                Poll::Ready(outcome.and_then(|json| decode(&json)))
             }
-            Stage::Done => Poll::Ready(Err(Failure::new(
-                "PolledAfterCompletion",
-                "a durable future was polled again after it had given its result",
-            ))),
+            Stage::Composed(future) => {
+                let output = std::task::ready!(future.as_mut().poll(context));
+                self.stage = Stage::Done;
+                Poll::Ready(output)
+            }
+            Stage::Refused(_) | Stage::Done => {
+                let failure = match std::mem::replace(&mut self.stage, Stage::Done) {
+                    Stage::Refused(failure) => failure,
+                    _ => Failure::new(
+                        "PolledAfterCompletion",
+                        "a durable future was polled again after it had given its result",
+                    ),
+                };
+                Poll::Ready(Err(failure))
+            }
         }
     }
 }
 
 impl<T> Drop for DurableFuture<T> {
     fn drop(&mut self) {
-        let Stage::Waiting(handle) = self.stage else { return };
-        let mut waits = self.executor.waits.borrow_mut();
-        let is_completed = waits.completions.remove(&handle).is_some();
-        let waker = waits.wakers.remove(&handle);
+        let Stage::Waiting { executor, handle, .. } = &self.stage else { return };
+        let mut waits = executor.waits.borrow_mut();
+        let is_completed = waits.completions.remove(handle).is_some();
+        let waker = waits.remove(*handle);
         drop(waits);
         // Outside the borrow, because a waker may own futures.
         drop(waker);
         if !is_completed {
-            self.executor.host.cancel(handle);
+            executor.host.cancel(*handle);
         }
     }
 }
 
 impl<T> fmt::Debug for DurableFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DurableFuture").field(&self.stage).finish()
+        let mut debug = f.debug_struct("DurableFuture");
+        match &self.stage {
+            Stage::Refused(failure) => debug.field("refused", failure),
+            Stage::Waiting { handle, .. } => debug.field("handle", handle),
+            Stage::Composed(_) | Stage::Done => &mut debug,
+        };
+        debug.finish_non_exhaustive()
     }
 }
 
@@ -222,9 +270,4 @@ pub(crate) fn decode_result<T: serde::de::DeserializeOwned>(json: &str) -> Resul
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a decoder")]
 pub(crate) fn decode_nothing(_json: &str) -> Result<(), Failure> {
     Ok(())
-}
-
-/// A handle as the contract gives it, or its refusal.
-pub(crate) fn begun<E: Into<HostError>>(result: Result<Handle, E>) -> Result<Handle, Failure> {
-    result.map_err(|refusal| Failure::from(refusal.into()))
 }

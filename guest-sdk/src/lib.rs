@@ -39,34 +39,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! # Orchestrators
-//!
-//! An orchestrator calls entities, activities and other orchestrators, and waits for timers and
-//! events. After a restart it runs again from its start and finds all that it waited for in its
-//! history. It awaits what its context returns, and combinations of that; a [`DurableFuture`]
-//! begins when it is made and is given up when it is dropped.
-//!
-//! ```no_run
-//! use std::time::Duration;
-//!
-//! use everstate_sdk::{Failure, OrchestrationContext, orchestrator};
-//! use futures_util::future::{Either, select};
-//!
-//! #[orchestrator]
-//! async fn Approval(context: OrchestrationContext, limit_s: u64) -> Result<String, Failure> {
-//!     let answer = context.wait_for_event::<String>("answer");
-//!     let limit = context.sleep(Duration::from_secs(limit_s));
-//!     match select(answer, limit).await {
-//!         Either::Left((answer, _)) => answer,
-//!         Either::Right((_, _)) => Ok("nobody answered".to_owned()),
-//!     }
-//! }
-//! # fn main() {}
-//! ```
-//!
 //! # Activities
 //!
-//! An activity does what orchestrators must not: it talks to the outside. It runs at least once.
+//! An activity does what orchestrators must not: it talks to the outside. It runs at least once,
+//! and its result is taken once. All attempts have the same idempotency key.
 //!
 //! ```no_run
 //! use everstate_sdk::{ActivityContext, Failure, activity};
@@ -80,6 +56,120 @@
 //! }
 //! # fn main() {}
 //! ```
+//!
+//! # Orchestrators
+//!
+//! An orchestrator calls activities, entities and other orchestrators, and waits for timers and
+//! events. After a restart it runs again from its start and finds all that it waited for in its
+//! history. It awaits what its context returns, and combinations of that: each method of the
+//! [`OrchestrationContext`] begins its work when it is called, and gives a [`DurableFuture`] for
+//! the result.
+//!
+//! So calls one after the other run at the same time, and any futures library joins them:
+//!
+//! ```no_run
+//! use everstate_sdk::{DurableFuture, Failure, OrchestrationContext, orchestrator};
+//! use futures_util::future::try_join_all;
+//!
+//! #[orchestrator]
+//! async fn WordCount(context: OrchestrationContext, pages: Vec<String>) -> Result<u64, Failure> {
+//!     let counts: Vec<DurableFuture<u64>> =
+//!         pages.iter().map(|page| context.call_activity("CountWords", page)).collect();
+//!     Ok(try_join_all(counts).await?.into_iter().sum())
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ## Retries
+//!
+//! A [`RetryPolicy`] tries what has failed again: an
+//! [activity](OrchestrationContext::call_activity_with_retry), a
+//! [child](OrchestrationContext::call_sub_orchestration_with_retry), a
+//! [durable HTTP request](OrchestrationContext::call_http_with_retry). Each wait is a durable timer.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use everstate_sdk::{Failure, OrchestrationContext, RetryPolicy, orchestrator};
+//!
+//! #[orchestrator]
+//! async fn Checkout(context: OrchestrationContext, cents: u64) -> Result<String, Failure> {
+//!     let patient = RetryPolicy::new(Duration::from_secs(5), 10)
+//!         .backoff_coefficient(2.0)
+//!         .max_interval(Duration::from_secs(15 * 60))
+//!         .total_timeout(Duration::from_secs(24 * 60 * 60))
+//!         .handle(|failure| failure.error_type != "CardRefused");
+//!     context.call_activity_with_retry("Charge", &cents, &patient).await
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ## Timers and events
+//!
+//! [`sleep`](OrchestrationContext::sleep) and
+//! [`create_timer`](OrchestrationContext::create_timer) wait for any time;
+//! [`wait_for_event`](OrchestrationContext::wait_for_event) waits for what a client or another
+//! orchestration raises. Whatever loses a race is given up when it is dropped: a timer is
+//! cancelled, an event is left to another waiter.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use everstate_sdk::{Failure, OrchestrationContext, orchestrator};
+//! use futures_util::future::{Either, select};
+//!
+//! #[orchestrator]
+//! async fn Approval(context: OrchestrationContext, limit_s: u64) -> Result<String, Failure> {
+//!     let approved = context.wait_for_event::<String>("approved");
+//!     let refused = context.wait_for_event::<String>("refused");
+//!     let answer = select(approved, refused);
+//!     match select(answer, context.sleep(Duration::from_secs(limit_s))).await {
+//!         Either::Left((Either::Left((by, _)), _)) => Ok(format!("approved by {}", by?)),
+//!         Either::Left((Either::Right((by, _)), _)) => Ok(format!("refused by {}", by?)),
+//!         Either::Right((fired, _)) => fired.map(|()| "nobody answered".to_owned()),
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! One event with a time limit is shorter:
+//! [`wait_for_event_with_timeout`](OrchestrationContext::wait_for_event_with_timeout) fails, and
+//! [`wait_for_event_or`](OrchestrationContext::wait_for_event_or) gives a default.
+//!
+//! ## Children, and starting over
+//!
+//! [`call_sub_orchestration`](OrchestrationContext::call_sub_orchestration) awaits another
+//! orchestration, [`start_orchestration`](OrchestrationContext::start_orchestration) does not. An
+//! orchestration that goes on forever ends each round with
+//! [`continue_as_new`](OrchestrationContext::continue_as_new), so that its history stays short.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use everstate_sdk::{ChildOptions, Failure, OrchestrationContext, orchestrator};
+//!
+//! #[orchestrator]
+//! async fn Nightly(context: OrchestrationContext, night: u64) -> Result<(), Failure> {
+//!     let options = ChildOptions {
+//!         instance_id: Some(format!("{}-{night}", context.instance_id())),
+//!         ..ChildOptions::default()
+//!     };
+//!     let cleaned = context.call_sub_orchestration::<u64>("Cleanup", &night, &options).await;
+//!     match cleaned {
+//!         Ok(count) => context.info(&format!("night {night}: {count} removed")),
+//!         Err(failure) => context.warn(&format!("night {night}: {failure}")),
+//!     }
+//!     context.set_custom_status(&night)?;
+//!     context.sleep(Duration::from_secs(24 * 60 * 60)).await?;
+//!     context.continue_as_new(&(night + 1))
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! ## Durable HTTP
+//!
+//! [`call_http`](OrchestrationContext::call_http) lets the host make a request to what its
+//! configuration allows, and polls what was accepted (202) until it is done.
 //!
 //! # HTTP functions
 //!
@@ -101,10 +191,37 @@
 //! # fn main() {}
 //! ```
 //!
+//! The client also raises events, terminates, suspends, resumes, rewinds, restarts and purges
+//! orchestrations, and finds and counts them ([`DurableClient::query_instances`]). Activities get
+//! it from [`ActivityContext::client`].
+//!
 //! # When something goes wrong
 //!
 //! `?` turns every error into a [`Failure`], and in HTTP functions into an [`HttpError`]. A panic
 //! ends the function as a trap does; what it said stands in the failure that the host reports.
+//!
+//! A failed activity reaches the orchestrator as a failure of the type `ActivityFailed`, a failed
+//! child as one of the type `SubOrchestrationFailed`. What was reported there is its
+//! [`cause`](Failure::cause):
+//!
+//! ```
+//! use everstate_sdk::Failure;
+//!
+//! fn can_be_paid_later(failure: &Failure) -> bool {
+//!     failure.is_caused_by("CardRefused") && failure.property::<u32>("code") == Some(51)
+//! }
+//!
+//! let failure = Failure::new("ActivityFailed", "The activity function 'Charge' failed")
+//!     .with_cause(Failure::new("CardRefused", "not enough money"))
+//!     .with_property("code", &51);
+//! assert!(can_be_paid_later(&failure));
+//! assert_eq!(failure.cause().unwrap().error_message, "not enough money");
+//! ```
+//!
+//! # Tests
+//!
+//! The `testing` module runs an orchestrator natively in a unit test: the test says what
+//! activities answer and which events come, and time passes by itself.
 
 mod activity;
 mod bindings;
@@ -121,12 +238,15 @@ mod log;
 mod orchestration;
 mod payload;
 mod registration;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod time;
 
 pub use activity::ActivityContext;
 pub use client::{
-    ConflictPolicy, DurableClient, EntityPage, EntityQuery, EntityStatus, InstancePage,
-    InstanceQuery, InstanceStatus, RuntimeStatus, StartOptions, StatusOptions,
+    ConflictPolicy, DurableClient, EntityPage, EntityQuery, EntityStatus, InstanceFilter,
+    InstancePage, InstanceQuery, InstanceStatus, RuntimeStatus, StartOptions, StatusOptions,
+    WaitOptions,
 };
 pub use entity::EntityContext;
 pub use error::{ClientError, Failure, FailureDetails, HostError, InnerFailure};
@@ -136,6 +256,7 @@ pub use http::{HttpError, HttpRequest, HttpResponse};
 pub use id::{EntityId, IdError};
 pub use log::LogLevel;
 pub use orchestration::{
-    ChildOptions, EntityLock, HttpCall, HttpCallResponse, OrchestrationContext,
+    ActivityOptions, ChildOptions, EntityLock, HttpCall, HttpCallResponse, OrchestrationContext,
+    RetryPolicy,
 };
 pub use time::Timestamp;

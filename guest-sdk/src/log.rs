@@ -28,3 +28,25 @@ impl From<LogLevel> for wit::LogLevel {
         }
     }
 }
+
+/// The methods `info`, `warn` and `error` beside a method `log`.
+macro_rules! log_methods {
+    () => {
+        /// Writes a log line of [`LogLevel::Info`](crate::LogLevel::Info).
+        pub fn info(&self, message: &str) {
+            self.log(crate::LogLevel::Info, message);
+        }
+
+        /// Writes a log line of [`LogLevel::Warning`](crate::LogLevel::Warning).
+        pub fn warn(&self, message: &str) {
+            self.log(crate::LogLevel::Warning, message);
+        }
+
+        /// Writes a log line of [`LogLevel::Error`](crate::LogLevel::Error).
+        pub fn error(&self, message: &str) {
+            self.log(crate::LogLevel::Error, message);
+        }
+    };
+}
+
+pub(crate) use log_methods;

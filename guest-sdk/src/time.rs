@@ -67,6 +67,20 @@ pub(crate) fn span_ms(span: Duration) -> u64 {
     u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
+/// A span as .NET writes it: `hh:mm:ss`, with days before it and a fraction of seven digits behind
+/// it only if there are any.
+pub(crate) fn clock_text(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let mut text = if days > 0 { format!("{days}.") } else { String::new() };
+    text += &format!("{hours:02}:{:02}:{:02}", seconds / 60 % 60, seconds % 60);
+    let fraction = span.subsec_nanos() / 100;
+    if fraction > 0 {
+        text += &format!(".{fraction:07}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +96,18 @@ mod tests {
     fn timestamps_saturate_instead_of_wrapping() {
         assert_eq!(Timestamp(1) + Duration::MAX, Timestamp(u64::MAX));
         assert_eq!(Timestamp(1) - Timestamp(2), Duration::ZERO);
+    }
+
+    #[test]
+    fn span_is_written_as_the_original_writes_it() {
+        for (ms, text) in [
+            (0, "00:00:00"),
+            (90_000, "00:01:30"),
+            (86_399_000, "23:59:59"),
+            (90_061_000, "1.01:01:01"),
+            (1_500, "00:00:01.5000000"),
+        ] {
+            assert_eq!(clock_text(Duration::from_millis(ms)), text);
+        }
     }
 }

@@ -201,3 +201,29 @@ fn future_that_wakes_itself_is_polled_again_without_the_host() {
     assert_eq!(outcome.unwrap(), 3);
     assert!(calls(&host).is_empty());
 }
+
+#[test]
+fn composed_future_gives_its_result_once() {
+    let (_, executor) = host(&[1]);
+    let inner = calling(&executor, 1);
+    let mut composed = DurableFuture::composed(async move { Ok(inner.await? + 1) });
+    let (first, second) = executor
+        .run(async move {
+            let first = (&mut composed).await;
+            (first, composed.await)
+        })
+        .unwrap();
+    assert_eq!(first.unwrap(), 2);
+    assert_eq!(second.unwrap_err().error_type, "PolledAfterCompletion");
+}
+
+#[test]
+fn dropped_composed_future_cancels_what_it_waits_for() {
+    let (host, executor) = host(&[2]);
+    let (inner, other) = (calling(&executor, 1), calling(&executor, 2));
+    let composed = DurableFuture::composed(inner);
+    let winner = executor
+        .run(async move { matches!(select(composed, other).await, Either::Right((Ok(2), _))) });
+    assert!(winner.unwrap());
+    assert_eq!(calls(&host), ["wait [1, 2]", "cancel 1"]);
+}

@@ -3,7 +3,7 @@
 
 use everstate_sdk::{
     ActivityContext, DurableClient, EntityContext, Failure, HttpError, HttpRequest, HttpResponse,
-    OrchestrationContext, activity, entity, http_trigger, orchestrator,
+    OrchestrationContext, RetryPolicy, activity, entity, http_trigger, orchestrator,
 };
 
 #[entity]
@@ -24,6 +24,27 @@ async fn ByValue(context: OrchestrationContext, input: (String, u64)) -> Result<
 #[orchestrator]
 async fn by_reference(context: &OrchestrationContext) -> Result<u64, std::num::ParseIntError> {
     context.name().parse()
+}
+
+#[orchestrator]
+async fn plain(context: OrchestrationContext) -> u64 {
+    context.random()
+}
+
+#[orchestrator]
+async fn composed(context: &OrchestrationContext, policy: (u64, u32)) -> Result<String, Failure> {
+    let policy = RetryPolicy::new(std::time::Duration::from_secs(policy.0), policy.1);
+    // One type of future for whatever is awaited.
+    let calls = [
+        context.call_activity("Greet", "Ada"),
+        context.call_activity_with_retry("Greet", "Grace", &policy),
+        context.wait_for_event_or("greeting", std::time::Duration::MAX, String::new()),
+    ];
+    let mut greetings = String::new();
+    for call in calls {
+        greetings += &call.await?;
+    }
+    Ok(greetings)
 }
 
 #[activity]
