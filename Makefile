@@ -49,6 +49,8 @@ sim: setup ## Simulate the engine (SEEDS=100000, or SEED=42 for one).
 mutants: setup ## Break the engine in one place at a time and see the simulation fail.
 	@scripts/mutants.sh
 
-bench: build deploy ## Measure the host against the floor.
+bench: build ## Measure the host against the floor.
+	@for guest in database hello stopwatch; do scripts/deploy.sh $(TARGET)/bench-functions guest-$$guest || exit; done
 	cargo build --release --bin load
-	$(TARGET)/release/load bench --host $(HOST) --functions $(FUNCTIONS) $(BENCH_FLAGS)
+	$(TARGET)/release/load bench --host $(HOST) --functions $(TARGET)/bench-functions $(BENCH_FLAGS)
+	$(TARGET)/release/load scale --host $(HOST) --functions $(TARGET)/bench-functions $(SCALE_FLAGS)

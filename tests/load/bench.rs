@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use everstate_tests::http::Client;
 use everstate_tests::process::ServerProcess;
 use everstate_tests::wait::eventually;
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use tokio::process::Command;
 
-use crate::drive::{Load, Measured, drive, fill};
-use crate::report::{Row, Start, render};
+use crate::drive::{Load, Measured, Work, drive, fill};
+use crate::report::{Row, Start, WorkflowRow, render, render_workflows};
 
 /// How long a server may take to its first answer; compiling a component may be a part of it.
 const START_DEADLINE: Duration = Duration::from_secs(120);
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// The host's binary.
     #[arg(long)]
     host: PathBuf,
-    /// The functions folder with the component of guests/database.
+    /// The functions folder with the components of guests/database, hello and stopwatch.
     #[arg(long)]
     functions: PathBuf,
     /// Where to make the data folders; they are removed. The disk under it is what is measured.
@@ -58,7 +58,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         let floor = measure(options, Target::Floor, connections).await.context("floor")?;
         let host = measure(options, Target::Host, connections).await.context("everstate")?;
         for ((method, floor), (_, host)) in floor.into_iter().zip(host) {
-            rows.push(Row { method: method.to_string(), connections, floor, host });
+            rows.push(Row { method, connections, floor, host });
         }
         progress(&format!("{connections} connections done"));
     }
@@ -68,6 +68,37 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         "{keys} keys, values of {value_bytes} bytes, {seconds} s a row, seed {seed}\n\n{}",
         render(&rows, &starts)
     ));
+    workflows(options, &rows).await?;
+    Ok(())
+}
+
+/// What orchestrations are made of, each on connections that have a row of floor.
+async fn workflows(options: &Options, floor: &[Row]) -> Result<()> {
+    let data = fresh_folder(options.scratch.as_deref())?;
+    let (mut server, at) = start(options, Target::Host, data.path()).await?;
+    let mut rows = Vec::new();
+    for (what, path, body, connections) in [
+        ("five activities in sequence (Hello5)", "/Hello/Hello5", "null", 1),
+        ("five activities in sequence (Hello5)", "/Hello/Hello5", "null", 64),
+        ("ten activities in sequence", "/Hello/Chain", "10", 64),
+        ("fan-out over 1,000 activities", "/Hello/SumOfSquares", "1000", 1),
+        ("start, raise an event, end", "/Stopwatch/Pong", "null", 1),
+        ("start, raise an event, end", "/Stopwatch/Pong", "null", 64),
+    ] {
+        let load = load_of(options, Work::Post { path, body }, connections);
+        let host = drive(&server, at, &load).await.with_context(|| what.to_owned())?;
+        let put = floor.iter().find(|row| (row.method, row.connections) == ("PUT", connections));
+        let floor_put = put.map_or(f64::NAN, |row| row.floor.throughput);
+        rows.push(WorkflowRow { what, connections, host, floor_put });
+        progress(&format!("{what}, {connections} connections, done"));
+    }
+    let plan = r#"{"timers":1000,"spread_ms":2000}"#;
+    let reply = Client { address: at }.post("/Stopwatch/Lateness", plan).await?;
+    let mut lateness_ms: Vec<u64> =
+        serde_json::from_slice(&reply.body).with_context(|| reply.text())?;
+    lateness_ms.sort_unstable();
+    server.kill_9().await?;
+    print(&render_workflows(&rows, &lateness_ms));
     Ok(())
 }
 
@@ -83,34 +114,37 @@ async fn measure(
     options: &Options,
     target: Target,
     connections: usize,
-) -> Result<Vec<(Method, Measured)>> {
-    let data = fresh_folder(options)?;
+) -> Result<Vec<(&'static str, Measured)>> {
+    let data = fresh_folder(options.scratch.as_deref())?;
     let (mut server, at) = start(options, target, data.path()).await?;
-    let mut load = Load {
-        method: Method::PUT,
-        connections,
-        keys: options.keys,
-        value_bytes: options.value_bytes,
-        warm_up: Duration::from_secs(options.warm_up),
-        duration: Duration::from_secs(options.seconds),
-        seed: options.seed,
-    };
-    fill(at, &load).await?;
+    fill(at, &load_of(options, Work::Put, connections)).await?;
     let mut measured = Vec::new();
-    for method in [Method::PUT, Method::GET] {
-        load.method = method.clone();
-        let row = drive(&server, at, &load).await.with_context(|| method.to_string())?;
+    for (method, work) in [("PUT", Work::Put), ("GET", Work::Get)] {
+        let load = load_of(options, work, connections);
+        let row = drive(&server, at, &load).await.with_context(|| method.to_owned())?;
         measured.push((method, row));
     }
     server.kill_9().await?;
     Ok(measured)
 }
 
+fn load_of(options: &Options, work: Work, connections: usize) -> Load {
+    Load {
+        work,
+        connections,
+        keys: options.keys,
+        value_bytes: options.value_bytes,
+        warm_up: Duration::from_secs(options.warm_up),
+        duration: Duration::from_secs(options.seconds),
+        seed: options.seed,
+    }
+}
+
 /// How long the host takes to its first answer: first with nothing there (the component is
 /// compiled), then with the compiled component but no data, then with both.
 async fn starts(options: &Options) -> Result<Vec<Start>> {
-    let first = fresh_folder(options)?;
-    let second = fresh_folder(options)?;
+    let first = fresh_folder(options.scratch.as_deref())?;
+    let second = fresh_folder(options.scratch.as_deref())?;
     let mut starts = Vec::new();
     for (what, data) in [
         ("empty data folder, first start here", first.path()),
@@ -146,6 +180,12 @@ async fn start(
     };
     command.arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
     let mut server = ServerProcess::spawn(command)?;
+    let address = wait_for_first_answer(&mut server).await?;
+    Ok((server, address))
+}
+
+/// Waits for the first 200 of a server.
+pub(crate) async fn wait_for_first_answer(server: &mut ServerProcess) -> Result<SocketAddr> {
     let address = server.address(START_DEADLINE).await?;
     let client = Client { address };
     eventually("the first answer", START_DEADLINE, || async {
@@ -153,13 +193,14 @@ async fn start(
     })
     .await
     .with_context(|| server.output().all())?;
-    Ok((server, address))
+    Ok(address)
 }
 
-fn fresh_folder(options: &Options) -> Result<tempfile::TempDir> {
+/// A folder that is removed with the value; without a place given, beside this program.
+pub(crate) fn fresh_folder(scratch: Option<&Path>) -> Result<tempfile::TempDir> {
     let program = std::env::current_exe()?;
     let beside = program.parent().unwrap_or(Path::new("."));
-    let scratch = options.scratch.as_deref().unwrap_or(beside);
+    let scratch = scratch.unwrap_or(beside);
     tempfile::Builder::new()
         .prefix("bench-")
         .tempdir_in(scratch)
@@ -167,11 +208,11 @@ fn fresh_folder(options: &Options) -> Result<tempfile::TempDir> {
 }
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     println!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "a long measurement says that it is alive")]
-fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     eprintln!("{text}");
 }

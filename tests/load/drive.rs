@@ -18,11 +18,27 @@ use tokio::task::JoinSet;
 /// Bytes of random text that values are cut from.
 const POOL_BYTES: usize = 4096;
 
+/// A kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Set the value of a key.
+    Put,
+    /// Get the value of a key.
+    Get,
+    /// Run a workflow and wait for its end.
+    Post {
+        /// Where.
+        path: &'static str,
+        /// Its input.
+        body: &'static str,
+    },
+}
+
 /// What is asked of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// PUT or GET.
-    pub(crate) method: Method,
+    /// What each request asks for.
+    pub(crate) work: Work,
     /// How many connections, each with one request under way.
     pub(crate) connections: usize,
     /// Keys are chosen evenly among so many.
@@ -146,7 +162,7 @@ fn answered(reply: &Reply) -> Result<()> {
 
 /// Makes the requests of one connection.
 struct Requests {
-    method: Method,
+    work: Work,
     host: String,
     keys: u32,
     value_bytes: usize,
@@ -160,7 +176,7 @@ impl Requests {
         let mut random = SmallRng::seed_from_u64(load.seed ^ ((connection as u64) << 32));
         let pool = (0..POOL_BYTES + load.value_bytes).map(|_| random.random_range(b'a'..=b'z'));
         Self {
-            method: load.method.clone(),
+            work: load.work,
             host: at.to_string(),
             keys: load.keys,
             value_bytes: load.value_bytes,
@@ -171,21 +187,25 @@ impl Requests {
 
     fn next(&mut self) -> Result<Request<Full<Bytes>>> {
         let key = self.random.next_u32() % self.keys;
-        if self.method == Method::PUT { self.put(key) } else { self.request(key, Bytes::new()) }
+        match self.work {
+            Work::Put => self.put(key),
+            Work::Get => self.request(Method::GET, &format!("/Database/{key}"), Bytes::new()),
+            Work::Post { path, body } => {
+                self.request(Method::POST, path, Bytes::from_static(body.as_bytes()))
+            }
+        }
     }
 
     fn put(&mut self, key: u32) -> Result<Request<Full<Bytes>>> {
         let start = self.random.random_range(0..POOL_BYTES);
         let value = self.pool.slice(start..start + self.value_bytes);
-        let mut request = self.request(key, value)?;
-        *request.method_mut() = Method::PUT;
-        Ok(request)
+        self.request(Method::PUT, &format!("/Database/{key}"), value)
     }
 
-    fn request(&self, key: u32, body: Bytes) -> Result<Request<Full<Bytes>>> {
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>> {
         Request::builder()
-            .method(self.method.clone())
-            .uri(format!("/Database/{key}"))
+            .method(method)
+            .uri(path)
             .header(HOST, self.host.as_str())
             .body(Full::new(body))
             .context("no request")

@@ -2,6 +2,7 @@
 //!
 //! - `load floor` is that least: one RocksDB put with a group-committed fsync per PUT, one get per GET.
 //! - `load bench` starts floor and the host in turn, drives both in the same way, and prints a table.
+//! - `load scale` starts the host on much data and prints what that costs.
 //!
 //! It is no stress test: an answer that is not 200 is an error of the measurement and ends it.
 
@@ -10,6 +11,7 @@ mod committer;
 mod drive;
 mod floor;
 mod report;
+mod scale;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ enum Command {
     },
     /// Measures floor and a host, one after the other, and prints a table in Markdown.
     Bench(bench::Options),
+    /// Starts the host on a million idle entities and timers, keeps 10,000 orchestrations waiting, kills it
+    /// and starts it again, and prints time and memory.
+    Scale(scale::Options),
 }
 
 #[tokio::main]
@@ -38,6 +43,7 @@ async fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Floor { listen, data } => floor::serve(listen, &data).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Scale(options) => scale::run(&options).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

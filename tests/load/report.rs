@@ -8,13 +8,61 @@ use crate::drive::Measured;
 /// One kind of work, measured on both servers.
 pub(crate) struct Row {
     /// PUT or GET.
-    pub(crate) method: String,
+    pub(crate) method: &'static str,
     /// How many connections.
     pub(crate) connections: usize,
     /// The server that only stores.
     pub(crate) floor: Measured,
     /// The host.
     pub(crate) host: Measured,
+}
+
+/// A workflow, measured on the host.
+pub(crate) struct WorkflowRow {
+    /// What it does.
+    pub(crate) what: &'static str,
+    /// How many connections.
+    pub(crate) connections: usize,
+    /// The host.
+    pub(crate) host: Measured,
+    /// What floor does in PUTs a second at so many connections, in the same run.
+    pub(crate) floor_put: f64,
+}
+
+/// All workflows as text, and how late timers were: sorted, in milliseconds.
+pub(crate) fn render_workflows(rows: &[WorkflowRow], lateness_ms: &[u64]) -> String {
+    let mut text = String::from(
+        "| workflow | connections | per second | floor's PUTs for one | p50 ms | p99 ms \
+         | disk bytes each | RSS MiB |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    for WorkflowRow { what, connections, host, floor_put } in rows {
+        push(
+            &mut text,
+            format_args!(
+                "| {what} | {connections} | {:.0} | {:.1} | {:.3} | {:.3} | {:.0} | {:.0} |\n",
+                host.throughput,
+                floor_put / host.throughput,
+                millis(host.quantile(0.5)),
+                millis(host.quantile(0.99)),
+                host.disk_bytes_per_request,
+                host.resident_bytes as f64 / 1024.0 / 1024.0,
+            ),
+        );
+    }
+    let late = |hundredths: usize| {
+        lateness_ms.get(lateness_ms.len() * hundredths / 100).copied().unwrap_or_default()
+    };
+    push(
+        &mut text,
+        format_args!(
+            "\n{} timers over two seconds: p50 {} ms late, p99 {} ms late\n",
+            lateness_ms.len(),
+            late(50),
+            late(99)
+        ),
+    );
+    text
 }
 
 /// How long a start took, from the start of the process to the first 200.
