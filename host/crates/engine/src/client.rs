@@ -268,7 +268,14 @@ impl Client {
         let request = request(ReplySender(sender));
         let lane = self.node.lane_of(request.instance_id());
         lane.submit(&self.node, Input::Request(request));
-        receiver.await.map_err(|_| ClientError::Stopping)
+        let answer = receiver.await.map_err(|_| ClientError::Stopping)?;
+        // An error has no place for what it depends on (that an id is taken, say), so it waits here.
+        if let Reply::Refused(error) = &answer.value
+            && !matches!(error, ClientError::Busy(_))
+        {
+            self.durable(answer.seq).await;
+        }
+        Ok(answer)
     }
 }
 

@@ -16,7 +16,7 @@ use everstate_types::{
     HistoryEvent, InstanceId, Payload, RequestId, Tags,
 };
 
-use crate::client::InstanceStatus;
+use crate::client::{Client, InstanceStatus};
 use crate::storage::CommitSeq;
 
 /// Guest code under way.
@@ -24,6 +24,10 @@ pub type GuestFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Runs orchestrators, entities and activities.
 pub trait GuestExecutor: Send + Sync + 'static {
+    /// Gives the engine that guests may talk to. Called once, before anything is run: what goes on
+    /// after a restart needs it at once.
+    fn connect(&self, _client: Client) {}
+
     /// The newest function of this kind and name; ASCII case does not matter.
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction>;
 

@@ -27,6 +27,14 @@ impl fmt::Display for CommitSeq {
 #[error("{0}")]
 pub struct StorageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// A continuation that no page had. Whoever asked made a mistake; the data is well.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the continuation `{text}` is none that a page of such a query had")]
+pub struct WrongContinuation {
+    /// How it begins.
+    pub text: String,
+}
+
 /// The result of a storage call.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
@@ -59,7 +67,7 @@ pub trait Storage: Send + Sync + 'static {
     /// the last.
     ///
     /// # Errors
-    /// If the data cannot be read or is damaged, or the continuation is none that a page had.
+    /// [`WrongContinuation`], or if the data cannot be read or is damaged.
     fn query(&self, query: &InstanceQuery) -> Result<InstancePage>;
 
     /// How many orchestrations fit, as of the last write.

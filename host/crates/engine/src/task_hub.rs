@@ -91,6 +91,7 @@ impl TaskHub {
             fatal,
             is_stopping: AtomicBool::new(false),
         });
+        node.executor.connect(Client::new(Arc::clone(&node)));
         if !recovered.messages.is_empty() || delayed_count > 0 {
             tracing::info!(
                 messages = recovered.messages.len(),

@@ -3,20 +3,27 @@
 
 use std::fmt;
 
-use everstate_engine::storage::{CommitBatch, OrchestrationRow};
-use everstate_types::InstanceId;
-use rocksdb::WriteBatch;
+use everstate_engine::storage::{CommitBatch, Indexed, OrchestrationRow};
+use everstate_types::{ExecutionId, InstanceId};
+use rocksdb::{DB, ReadOptions, WriteBatch};
 use serde::Serialize;
 
 use crate::codec;
 use crate::db::Families;
 use crate::error::Result;
+use crate::index::Entries;
 use crate::key::{self, MetaKey, Row};
 use crate::mark::CommitMark;
+use crate::read::read_error;
 use crate::row::RowToStore;
 
 /// Buffers larger than this are not kept: one huge commit must not hold memory for ever.
 const KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// A history of more chunks is deleted as a range. Fewer are deleted one by one: the marks of
+/// deleted ranges make all later reads slower, and an eternal orchestration leaves a history with
+/// each of its generations.
+const CHUNKS_DELETED_SINGLY_MAX: usize = 64;
 
 /// Turns commits into RocksDB writes.
 #[derive(Default)]
@@ -24,48 +31,88 @@ pub(crate) struct BatchEncoder {
     key: Vec<u8>,
     end: Vec<u8>,
     value: Vec<u8>,
+    /// What the index has of an orchestration, and what it has to have.
+    entries_before: Entries,
+    entries_now: Entries,
     /// Bytes of the last write; the next one is probably like it.
     last_bytes: usize,
 }
 
 impl BatchEncoder {
-    /// The write that makes this commit.
+    /// The write that makes this commit. All commits before it are in `db`.
     pub(crate) fn encode(
         &mut self,
+        db: &DB,
         families: &Families<'_>,
         commit: &CommitBatch,
         mark: CommitMark,
     ) -> Result<WriteBatch> {
         let mut batch = WriteBatch::with_capacity_bytes(self.last_bytes + self.last_bytes / 4);
         for (id, row) in &commit.orchestrations {
+            if let Some(execution) = row.replaces {
+                // Before the new chunks are put: they may have the same keys.
+                self.delete_history(db, families, &mut batch, id, execution)?;
+            }
             self.put_orchestration(families, &mut batch, id, row)?;
+            let now = Indexed::of(&row.record);
+            self.change_index(families, &mut batch, id, row.indexed.as_deref(), Some(&now));
+        }
+        for (id, row) in &commit.purged {
+            self.delete_history(db, families, &mut batch, id, row.execution_id)?;
+            key::instance(&mut self.key, id);
+            batch.delete_cf(families.instances, &self.key);
+            self.change_index(families, &mut batch, id, Some(&row.indexed), None);
         }
         for (id, record) in &commit.entities {
             key::instance(&mut self.key, id);
             if let Some(record) = record {
                 codec::encode(&mut self.value, Row::Instance(id), &self.key, record)?;
-                batch.put_cf(&families.instances, &self.key, &self.value);
+                batch.put_cf(families.instances, &self.key, &self.value);
             } else {
-                batch.delete_cf(&families.instances, &self.key);
+                batch.delete_cf(families.instances, &self.key);
             }
         }
         for (id, message) in &commit.messages_sent {
             let key = key::message(*id);
             codec::encode(&mut self.value, Row::Message(*id), &key, message)?;
-            batch.put_cf(&families.messages, key, &self.value);
+            batch.put_cf(families.messages, key, &self.value);
         }
         for id in &commit.messages_consumed {
             // A message is written once and deleted once, so that this kind of delete may be used:
             // it vanishes together with its put instead of travelling down the levels.
-            batch.single_delete_cf(&families.messages, key::message(*id));
+            batch.single_delete_cf(families.messages, key::message(*id));
         }
         if let Some(low) = commit.message_low {
             self.put_meta(families, &mut batch, MetaKey::MessageLow, &low)?;
         }
+        self.put_delayed(families, &mut batch, commit)?;
         self.put_meta(families, &mut batch, MetaKey::CommitMark, &mark)?;
         self.last_bytes = batch.size_in_bytes().min(KEPT_BYTES_MAX);
         self.value.shrink_to(KEPT_BYTES_MAX);
         Ok(batch)
+    }
+
+    fn put_delayed(
+        &mut self,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        commit: &CommitBatch,
+    ) -> Result<()> {
+        for (delayed, message) in &commit.delayed {
+            let key = key::delayed(*delayed);
+            codec::encode(&mut self.value, Row::Delayed(*delayed), &key, message)?;
+            batch.put_cf(families.timers, key, &self.value);
+        }
+        for delayed in &commit.delayed_consumed {
+            // Not the kind of delete that messages have. RocksDB wants a put for each of those, and
+            // some of these rows are gone, or were never written: an orchestration that is read
+            // again takes back every timer that its history has and that did not fire.
+            batch.delete_cf(families.timers, key::delayed(*delayed));
+        }
+        if let Some(low) = commit.delayed_low {
+            self.put_meta(families, batch, MetaKey::DelayedLow, &low)?;
+        }
+        Ok(())
     }
 
     fn put_meta<T: Serialize>(
@@ -76,7 +123,7 @@ impl BatchEncoder {
         value: &T,
     ) -> Result<()> {
         codec::encode(&mut self.value, Row::Meta(key), key.as_str().as_bytes(), value)?;
-        batch.put_cf(&families.meta, key.as_str(), &self.value);
+        batch.put_cf(families.meta, key.as_str(), &self.value);
         Ok(())
     }
 
@@ -87,24 +134,77 @@ impl BatchEncoder {
         id: &InstanceId,
         row: &OrchestrationRow,
     ) -> Result<()> {
-        if row.replaces_history {
-            key::histories(&mut self.key, id);
-            self.end.clone_from(&self.key);
-            key::make_end_of_prefix(&mut self.end);
-            batch.delete_range_cf(&families.history, &self.key, &self.end);
-        }
         let stored = history_index(row.history_stored);
         let history_len = history_index(row.history_stored + row.events.len());
         let value = RowToStore::new(row, history_len);
         key::instance(&mut self.key, id);
         codec::encode(&mut self.value, Row::Instance(id), &self.key, &value)?;
-        batch.put_cf(&families.instances, &self.key, &self.value);
+        batch.put_cf(families.instances, &self.key, &self.value);
         if matches!(value, RowToStore::Chunked { .. }) && !row.events.is_empty() {
             key::chunk(&mut self.key, id, row.record.execution_id, stored);
             codec::encode(&mut self.value, Row::Chunk(id, stored), &self.key, &row.events)?;
-            batch.put_cf(&families.history, &self.key, &self.value);
+            batch.put_cf(families.history, &self.key, &self.value);
         }
         Ok(())
+    }
+
+    /// Deletes all chunks of an execution. Reads their keys, and nothing else.
+    fn delete_history(
+        &mut self,
+        db: &DB,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        id: &InstanceId,
+        execution: ExecutionId,
+    ) -> Result<()> {
+        key::history(&mut self.key, id, execution);
+        self.end.clone_from(&self.key);
+        key::make_end_of_prefix(&mut self.end);
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(self.end.as_slice());
+        options.set_prefix_same_as_start(true);
+        let mut chunks = db.raw_iterator_cf_opt(families.history, options);
+        chunks.seek(&self.key);
+        let mut keys = Vec::new();
+        while let Some(key) = chunks.key() {
+            if keys.len() == CHUNKS_DELETED_SINGLY_MAX {
+                batch.delete_range_cf(families.history, &self.key, &self.end);
+                return Ok(());
+            }
+            keys.push(key.to_vec());
+            chunks.next();
+        }
+        chunks.status().map_err(read_error)?;
+        for key in keys {
+            // It is there, and was put once: as with messages.
+            batch.single_delete_cf(families.history, key);
+        }
+        Ok(())
+    }
+
+    /// Writes the difference between what the index has of an orchestration and what it has to
+    /// have.
+    fn change_index(
+        &mut self,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        id: &InstanceId,
+        before: Option<&Indexed>,
+        now: Option<&Indexed>,
+    ) {
+        if before == now {
+            return;
+        }
+        self.entries_before.set(id, before);
+        self.entries_now.set(id, now);
+        for key in self.entries_before.keys_not_in(&self.entries_now) {
+            // It is there, and was put once: as with messages. An orchestration that passes through
+            // a status in a moment leaves nothing of that in the files.
+            batch.single_delete_cf(families.index, key);
+        }
+        for key in self.entries_now.keys_not_in(&self.entries_before) {
+            batch.put_cf(families.index, key, []);
+        }
     }
 }
 

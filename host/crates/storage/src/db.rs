@@ -1,5 +1,5 @@
 //! [`RocksStorage`]: the database in its folder, opened and locked; writes and syncs. Reads are in
-//! `read.rs`.
+//! `recovery.rs`, `read.rs` and `query.rs`.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use everstate_engine::storage::{self, Cached, CommitBatch, Recovered, Storage, StoredInstance};
+use everstate_engine::storage::{
+    self, Cached, CommitBatch, InstanceFilter, InstancePage, InstanceQuery, Recovered, Storage,
+    StoredInstance,
+};
 use everstate_types::InstanceId;
 use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind};
 
@@ -44,7 +47,7 @@ impl RocksStorage {
     pub fn open(path: impl AsRef<Path>, config: &StorageConfig) -> Result<Self> {
         let path = path.as_ref();
         fs::create_dir_all(path).map_err(|cause| Error::Create { path: path.to_owned(), cause })?;
-        format::refuse_unknown_families(path)?;
+        format::refuse_other_families(path)?;
         let db = open_or_repair(path, config)?;
         format::write_into_new(&db)?;
         let last = CommitMark::read(&db)?.commit;
@@ -70,6 +73,8 @@ impl RocksStorage {
             instances: family(&self.db, Family::Instances),
             history: family(&self.db, Family::History),
             messages: family(&self.db, Family::Messages),
+            timers: family(&self.db, Family::Timers),
+            index: family(&self.db, Family::Index),
             meta: family(&self.db, Family::Meta),
         }
     }
@@ -81,7 +86,7 @@ impl RocksStorage {
             commit: self.written.load(Ordering::Acquire) + 1,
             synced: self.synced.load(Ordering::Acquire),
         };
-        let batch = encoder.encode(&self.families(), commit, mark)?;
+        let batch = encoder.encode(&self.db, &self.families(), commit, mark)?;
         self.db.write_opt(batch, &options::of_commit()).map_err(Error::Write)?;
         self.written.store(mark.commit, Ordering::Release);
         Ok(())
@@ -97,7 +102,7 @@ impl RocksStorage {
 
 impl Storage for RocksStorage {
     fn recover(&self) -> storage::Result<Recovered> {
-        Ok(self.read_messages()?)
+        Ok(self.read_recovered()?)
     }
 
     fn load(&self, id: &InstanceId) -> storage::Result<Option<StoredInstance>> {
@@ -106,6 +111,14 @@ impl Storage for RocksStorage {
 
     fn load_cached(&self, id: &InstanceId) -> storage::Result<Cached> {
         Ok(self.read_cached_instance(id)?)
+    }
+
+    fn query(&self, query: &InstanceQuery) -> storage::Result<InstancePage> {
+        Ok(self.read_page(query)?)
+    }
+
+    fn count(&self, filter: &InstanceFilter) -> storage::Result<u64> {
+        Ok(self.read_count(filter)?)
     }
 
     fn write(&self, batch: &CommitBatch) -> storage::Result<()> {
@@ -128,6 +141,8 @@ pub(crate) struct Families<'a> {
     pub(crate) instances: &'a ColumnFamily,
     pub(crate) history: &'a ColumnFamily,
     pub(crate) messages: &'a ColumnFamily,
+    pub(crate) timers: &'a ColumnFamily,
+    pub(crate) index: &'a ColumnFamily,
     pub(crate) meta: &'a ColumnFamily,
 }
 

@@ -1,10 +1,11 @@
 //! [`Error`]: why the storage could not do what it was asked for. None is worth trying again: those
-//! of [`open`](crate::RocksStorage::open) are for the operator, all others end the process.
+//! of [`open`](crate::RocksStorage::open) are for the operator, those of a query for who asked, all
+//! others end the process.
 
 use std::io;
 use std::path::PathBuf;
 
-use everstate_engine::storage::StorageError;
+use everstate_engine::storage::{StorageError, WrongContinuation};
 
 /// Why the storage could not do what it was asked for.
 ///
@@ -79,6 +80,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// A query goes on from where no page of it ended.
+    #[error(transparent)]
+    Continuation(#[from] WrongContinuation),
+
     /// A value cannot be encoded.
     #[error("{row} cannot be encoded: {cause}")]
     Encode {
@@ -102,6 +107,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl From<Error> for StorageError {
     fn from(error: Error) -> Self {
-        Self(Box::new(error))
+        match error {
+            Error::Continuation(wrong) => Self(Box::new(wrong)),
+            other => Self(Box::new(other)),
+        }
     }
 }

@@ -11,27 +11,29 @@ use crate::key::{Family, MetaKey, Row};
 use crate::options;
 
 /// The version that this crate reads and writes. docs/storage-format.md has the history.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
-/// Refuses a folder that has column families of a later version, before RocksDB refuses it with a
-/// message that says less.
-pub(crate) fn refuse_unknown_families(path: &Path) -> Result<()> {
+/// Refuses a folder that has the column families of another version, before RocksDB refuses it with
+/// a message that says less, or adds to it those that it lacks.
+pub(crate) fn refuse_other_families(path: &Path) -> Result<()> {
     if !path.join("CURRENT").exists() {
         return Ok(());
     }
     let options = options::to_look_at(DBRecoveryMode::PointInTime);
     let names = DB::list_cf(&options, path).map_err(|cause| open_error(path, cause))?;
-    let known =
-        |name: &String| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
+    let has = |family: &Family| names.iter().any(|name| name == family.name());
     let meta = Family::Meta.name();
-    if names.iter().all(known) || !names.iter().any(|name| name == meta) {
+    // Every database has RocksDB's own family `default` besides.
+    let as_expected = Family::ALL.iter().all(has) && names.len() == Family::ALL.len() + 1;
+    if as_expected || !has(&Family::Meta) {
         return Ok(());
     }
     let db = DB::open_cf_for_read_only(&options, path, [meta], false)
         .map_err(|cause| open_error(path, cause))?;
     match read(&db)? {
         Some(found) if found != FORMAT => Err(wrong_version(path, found)),
-        // RocksDB names the column families that should not be there.
+        // RocksDB names the column families that should not be there. Those that are missing were
+        // not created yet when the first open was interrupted.
         _ => Ok(()),
     }
 }

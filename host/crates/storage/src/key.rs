@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use everstate_types::{ExecutionId, InstanceId, MessageId};
+use everstate_types::{DelayedKey, ExecutionId, InstanceId, MessageId, Timestamp};
+use uuid::Uuid;
 
 /// Bytes of the hash that begins each key in `instances` and `history`.
 pub(crate) const HASH_BYTES: usize = 8;
@@ -22,13 +23,18 @@ pub(crate) enum Family {
     History,
     /// Messages: `[message id u64]`.
     Messages,
+    /// Messages that are delivered later: `[due u64][guid 16]`.
+    Timers,
+    /// What orchestrations are found by: see [`index`](crate::index). Its values are empty.
+    Index,
     /// Facts about the whole: see [`MetaKey`].
     Meta,
 }
 
 impl Family {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Instances, Self::History, Self::Messages, Self::Meta];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Instances, Self::History, Self::Messages, Self::Timers, Self::Index, Self::Meta];
 
     /// The name in RocksDB.
     pub(crate) fn name(self) -> &'static str {
@@ -36,6 +42,8 @@ impl Family {
             Self::Instances => "instances",
             Self::History => "history",
             Self::Messages => "messages",
+            Self::Timers => "timers",
+            Self::Index => "index",
             Self::Meta => "meta",
         }
     }
@@ -56,6 +64,8 @@ pub(crate) enum MetaKey {
     Format,
     /// No message below this id is alive, a `u64`.
     MessageLow,
+    /// No delayed message that is alive is due before this, a `u64`.
+    DelayedLow,
     /// The last commit: see [`CommitMark`](crate::mark::CommitMark).
     CommitMark,
 }
@@ -66,6 +76,7 @@ impl MetaKey {
         match self {
             Self::Format => "format",
             Self::MessageLow => "message-low",
+            Self::DelayedLow => "delayed-low",
             Self::CommitMark => "commit-mark",
         }
     }
@@ -80,19 +91,14 @@ pub(crate) fn instance(buffer: &mut Vec<u8>, id: &InstanceId) {
     buffer.extend_from_slice(id.as_str().as_bytes());
 }
 
-/// Makes `buffer` the prefix of the keys of all chunks of all executions of an orchestration.
-pub(crate) fn histories(buffer: &mut Vec<u8>, id: &InstanceId) {
+/// Makes `buffer` the prefix of the keys of all chunks of one execution.
+pub(crate) fn history(buffer: &mut Vec<u8>, id: &InstanceId, execution: ExecutionId) {
     let text = id.as_str().as_bytes();
     let length = u16::try_from(text.len()).expect("an instance id is shorter than 64 KiB");
     buffer.clear();
     buffer.extend_from_slice(&id.hash64().to_be_bytes());
     buffer.extend_from_slice(&length.to_be_bytes());
     buffer.extend_from_slice(text);
-}
-
-/// Makes `buffer` the prefix of the keys of all chunks of one execution.
-pub(crate) fn history(buffer: &mut Vec<u8>, id: &InstanceId, execution: ExecutionId) {
-    histories(buffer, id);
     buffer.extend_from_slice(execution.guid().as_bytes());
 }
 
@@ -118,6 +124,26 @@ pub(crate) fn message_id(key: &[u8]) -> Option<MessageId> {
     Some(MessageId(u64::from_be_bytes(key.try_into().ok()?)))
 }
 
+/// The first key of a delayed message that is due then, or later.
+pub(crate) fn due(due: Timestamp) -> [u8; 8] {
+    due.as_millis().to_be_bytes()
+}
+
+/// The key of a delayed message.
+pub(crate) fn delayed(key: DelayedKey) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&due(key.due));
+    bytes[8..].copy_from_slice(key.guid.as_bytes());
+    bytes
+}
+
+/// The delayed message with this key; `None` if it is none.
+pub(crate) fn delayed_key(key: &[u8]) -> Option<DelayedKey> {
+    let (due, guid) = key.split_first_chunk()?;
+    let due = Timestamp::from_millis(u64::from_be_bytes(*due));
+    Some(DelayedKey { due, guid: Uuid::from_bytes(guid.try_into().ok()?) })
+}
+
 /// Makes `key` the first key after all those that begin with it.
 pub(crate) fn make_end_of_prefix(key: &mut Vec<u8>) {
     while let Some(last) = key.pop() {
@@ -139,6 +165,12 @@ pub(crate) enum Row<'a> {
     Chunk(&'a InstanceId, u32),
     /// In `messages`.
     Message(MessageId),
+    /// In `timers`, one.
+    Delayed(DelayedKey),
+    /// In `timers`, one whose key cannot be read.
+    Timers,
+    /// In `index`.
+    Index,
     /// In `meta`.
     Meta(MetaKey),
 }
@@ -152,6 +184,11 @@ impl fmt::Display for Row<'_> {
                 write!(f, "the stored history of `{id}` from event {index} on")
             }
             Self::Message(id) => write!(f, "the stored message {id}"),
+            Self::Delayed(DelayedKey { due, guid }) => {
+                write!(f, "the stored message {guid}, due {due},")
+            }
+            Self::Timers => f.write_str("the stored family `timers`"),
+            Self::Index => f.write_str("the stored family `index`"),
             Self::Meta(key) => write!(f, "the stored `{}`", key.as_str()),
         }
     }

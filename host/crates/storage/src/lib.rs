@@ -1,11 +1,13 @@
 //! Everstate's storage: RocksDB behind [`everstate_engine::storage::Storage`].
 //!
-//! One database in one folder, four column families (`key.rs` has the bytes of each key,
+//! One database in one folder, six column families (`key.rs` has the bytes of each key,
 //! docs/storage-format.md the whole format):
 //!
 //! - `instances`: the row of each orchestration and entity;
 //! - `history`: the histories of orchestrations that did not fit into one value with their row;
 //! - `messages`: sent and not yet consumed; read at a start only, never while running;
+//! - `timers`: messages that are delivered later; likewise;
+//! - `index`: what orchestrations are found by, changed together with their rows;
 //! - `meta`: the version of the format and where recovery begins.
 //!
 //! A commit of the engine is one RocksDB write. All column families share one log, so that what a
@@ -18,14 +20,19 @@
 mod batch;
 mod codec;
 mod config;
+mod continuation;
 mod db;
 mod error;
 mod format;
+mod index;
 mod key;
 mod mark;
 mod options;
+mod query;
 mod read;
+mod recovery;
 mod row;
+mod scan;
 #[cfg(test)]
 mod tests;
 

@@ -1,17 +1,57 @@
-//! Reads: one instance while running, all messages at a start.
+//! Reads of one instance, and reads as of one moment.
 
-use everstate_engine::storage::{Cached, Recovered, StoredInstance};
-use everstate_types::{HistoryEvent, InstanceId, Message, MessageId, OrchestrationRecord};
-use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
+use everstate_engine::storage::{Cached, StoredInstance};
+use everstate_types::{HistoryEvent, InstanceId, OrchestrationRecord};
+use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier, Snapshot};
 
 use crate::codec::{damaged, decode};
 use crate::db::RocksStorage;
 use crate::error::{Error, Result};
-use crate::key::{self, MetaKey, Row};
+use crate::key::{self, Row};
 use crate::row::{StoredRow, check_beginning};
 
-/// Bytes that recovery reads ahead. It reads one range from its beginning to its end.
-const RECOVERY_READAHEAD_BYTES: usize = 1 << 20;
+/// What is stored, as of one moment.
+pub(crate) struct View<'a> {
+    storage: &'a RocksStorage,
+    snapshot: Snapshot<'a>,
+    fill_cache: bool,
+}
+
+impl<'a> View<'a> {
+    /// What is stored now. Blocks that are read stay in the cache if `fill_cache` says so.
+    pub(crate) fn new(storage: &'a RocksStorage, fill_cache: bool) -> Self {
+        Self { storage, snapshot: storage.db().snapshot(), fill_cache }
+    }
+
+    /// The entries of the index from one key on, and before another.
+    pub(crate) fn index_entries(&self, begin: &[u8], end: Vec<u8>) -> DBRawIterator<'_> {
+        let mut options = self.options();
+        options.set_iterate_upper_bound(end);
+        let index = self.storage.families().index;
+        let mut rows = self.storage.db().raw_iterator_cf_opt(index, options);
+        rows.seek(begin);
+        rows
+    }
+
+    /// The record of an orchestration, and how many bytes its row has; `None` if none is stored.
+    pub(crate) fn record(&self, id: &InstanceId) -> Result<Option<(OrchestrationRecord, usize)>> {
+        let mut key = Vec::new();
+        key::instance(&mut key, id);
+        let Some(value) = self.storage.get_instance(&key, &self.options())? else {
+            return Ok(None);
+        };
+        let row = Row::Instance(id);
+        let record = decode::<StoredRow>(row, &key, &value)?.into_record(row)?;
+        Ok(Some((record, value.len())))
+    }
+
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        options.fill_cache(self.fill_cache);
+        options
+    }
+}
 
 impl RocksStorage {
     /// What is stored of an instance.
@@ -30,41 +70,6 @@ impl RocksStorage {
         }
     }
 
-    /// The messages that nobody has consumed.
-    pub(crate) fn read_messages(&self) -> Result<Recovered> {
-        let families = self.families();
-        let low = self.read_message_low()?;
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        options.set_readahead_size(RECOVERY_READAHEAD_BYTES);
-        let mut rows = self.db().raw_iterator_cf_opt(families.messages, options);
-        // Not from the beginning: below are only the marks of deleted messages, perhaps millions.
-        rows.seek(key::message(low));
-        let mut recovered = Recovered { messages: Vec::new(), next_message_id: low };
-        while let Some((key, value)) = rows.item() {
-            let id = key::message_id(key).ok_or_else(|| {
-                damaged(Row::Message(recovered.next_message_id), "its key is no message id")
-            })?;
-            let message: Message = decode(Row::Message(id), key, value)?;
-            recovered.messages.push((id, message));
-            // An id that was consumed may be given again: nothing on disk has it any more. One
-            // below `low` may not, because the next recovery would not see it.
-            recovered.next_message_id = MessageId(id.0.saturating_add(1));
-            rows.next();
-        }
-        rows.status().map_err(read_error)?;
-        Ok(recovered)
-    }
-
-    fn read_message_low(&self) -> Result<MessageId> {
-        let key = MetaKey::MessageLow;
-        let value =
-            self.db().get_pinned_cf(self.families().meta, key.as_str()).map_err(read_error)?;
-        value.map_or(Ok(MessageId(0)), |value| {
-            decode(Row::Meta(key), key.as_str().as_bytes(), &value)
-        })
-    }
-
     fn read_in_tier(&self, id: &InstanceId, tier: ReadTier) -> Result<Option<StoredInstance>> {
         let mut key = Vec::new();
         key::instance(&mut key, id);
@@ -74,7 +79,8 @@ impl RocksStorage {
             return Ok(Some(StoredInstance::Entity(decode(row, &key, &value)?)));
         }
         if let StoredRow::Whole(whole) = decode(row, &key, &value)? {
-            return whole.into_instance(row).map(Some);
+            let (record, history) = whole.into_parts(row)?;
+            return Ok(Some(StoredInstance::Orchestration { record, history }));
         }
         // The history is elsewhere, and a commit may come between the two reads: once more, both
         // as of one moment. Most reads find a whole row or nothing and need no snapshot.
@@ -82,13 +88,14 @@ impl RocksStorage {
         let mut options = read_options(tier);
         options.set_snapshot(&snapshot);
         let Some(value) = self.get_instance(&key, &options)? else { return Ok(None) };
-        match decode(row, &key, &value)? {
-            StoredRow::Whole(whole) => whole.into_instance(row).map(Some),
+        let (record, history) = match decode(row, &key, &value)? {
+            StoredRow::Whole(whole) => whole.into_parts(row)?,
             StoredRow::Chunked { record, history_len } => {
                 let history = self.read_history(id, &record, history_len, options)?;
-                Ok(Some(StoredInstance::Orchestration { record, history }))
+                (record, history)
             }
-        }
+        };
+        Ok(Some(StoredInstance::Orchestration { record, history }))
     }
 
     fn get_instance(
@@ -150,7 +157,8 @@ fn read_options(tier: ReadTier) -> ReadOptions {
     options
 }
 
-fn read_error(cause: rocksdb::Error) -> Error {
+/// The error for what RocksDB did not read.
+pub(crate) fn read_error(cause: rocksdb::Error) -> Error {
     if cause.kind() == ErrorKind::Corruption {
         Error::Damaged { row: "a stored file".to_owned(), reason: cause.into_string() }
     } else {

@@ -11,6 +11,7 @@ use super::{Client, Observed};
 use crate::error::ClientError;
 use crate::storage::{
     InstanceFilter, InstancePage, InstanceQuery, Result as StorageResult, Storage,
+    WrongContinuation,
 };
 
 /// Orchestrations that are looked at in one go, where all of them are.
@@ -131,11 +132,17 @@ impl Client {
         let seq = self.node.commits.seq();
         self.durable(seq).await;
         let storage = Arc::clone(&self.node.storage);
-        let value = spawn_blocking(move || read(&*storage))
-            .await
-            .map_err(|_| ClientError::Stopping)?
-            .map_err(|error| ClientError::InvalidArgument(error.to_string()))?;
-        Ok(Observed { value, seq })
+        let read = spawn_blocking(move || read(&*storage)).await;
+        match read.map_err(|_| ClientError::Stopping)? {
+            Ok(value) => Ok(Observed { value, seq }),
+            Err(error) if error.0.is::<WrongContinuation>() => {
+                Err(ClientError::InvalidArgument(error.to_string()))
+            }
+            Err(error) => {
+                self.node.fatal(&error);
+                Err(ClientError::Stopping)
+            }
+        }
     }
 }
 

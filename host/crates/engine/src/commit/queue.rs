@@ -63,6 +63,7 @@ pub struct CommitQueue {
     /// Messages that are in earlier batches and not consumed there.
     stored: BTreeSet<MessageId>,
     low_written: u64,
+    low_step: u64,
     delayed: HashMap<DelayedKey, Message>,
     delayed_consumed: HashSet<DelayedKey>,
     /// Delayed messages that are in earlier batches and not consumed there.
@@ -98,14 +99,23 @@ impl CommitQueue {
             consumed: Vec::new(),
             stored: recovered.into_iter().collect(),
             low_written: 0,
+            low_step: LOW_WATERMARK_STEP,
             delayed: HashMap::new(),
             delayed_consumed: HashSet::new(),
             delayed_stored: recovered_delayed.into_iter().collect(),
-            delayed_low_written: Timestamp::default(),
+            // What the disk has is not known: it is written again as soon as it matters.
+            delayed_low_written: Timestamp::from_millis(u64::MAX),
             delayed_consumed_count: 0,
             purged: HashMap::new(),
             bytes: 0,
         }
+    }
+
+    /// The same queue, which writes watermarks after so many messages. For a simulation, in which there
+    /// are never as many as on a node.
+    #[must_use]
+    pub fn with_watermark_step(self, low_step: u64) -> Self {
+        Self { low_step, ..self }
     }
 
     /// The place of the last turn.
@@ -203,7 +213,7 @@ impl CommitQueue {
 
     fn next_low(&mut self) -> Option<MessageId> {
         let low = self.stored.first().map_or(self.next_message_id, |id| id.0);
-        if low < self.low_written + LOW_WATERMARK_STEP {
+        if low < self.low_written + self.low_step {
             return None;
         }
         self.low_written = low;
@@ -215,7 +225,7 @@ impl CommitQueue {
     fn next_delayed_low(&mut self) -> Option<Timestamp> {
         let low = self.delayed_stored.first().map(|key| key.due);
         let must_fall = low.is_some_and(|low| low < self.delayed_low_written);
-        if !must_fall && self.delayed_consumed_count < LOW_WATERMARK_STEP {
+        if !must_fall && self.delayed_consumed_count < self.low_step {
             return None;
         }
         self.delayed_consumed_count = 0;

@@ -72,6 +72,9 @@ pub(super) struct Orchestration {
     pub(super) next_action: i32,
     /// Whether a turn has begun the execution.
     pub(super) has_started: bool,
+    /// Whether no turn may begin before the message has come that says with which code: it was
+    /// rewound, or resumed after its code did not fit.
+    pub(super) awaits_proceed: bool,
     /// Tells activities that have not begun that nobody waits for them.
     pub(super) is_abandoned: Arc<AtomicBool>,
     /// What the index holds of it, once what is staged is written.

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use everstate_engine::storage::{OrchestrationRow, Storage, StoredInstance};
+use everstate_engine::storage::{
+    CommitBatch, InstanceFilter, InstanceQuery, Storage, StoredInstance,
+};
 use everstate_types::{InstanceId, MessageId, RuntimeStatus};
 
 use super::{
-    both_turns, commit, digits, entity_batch, entity_id, entity_record, execution, first_turn,
-    killed, last_turn, load, load_error, messages_batch, open, orchestration_batch,
-    orchestration_id, record, row,
+    after, both_turns, commit, delayed_key, digits, entity_batch, entity_id, entity_record,
+    execution, first_turn, killed, last_turn, load, load_error, messages_batch, open,
+    orchestration_batch, orchestration_id, record, row, timer_message,
 };
 use crate::key;
 use crate::{Error, RocksStorage, StorageConfig};
@@ -86,7 +88,9 @@ fn history_without_a_chunk_is_damage() {
         let folder = tempfile::tempdir().unwrap();
         let storage = open(folder.path());
         commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
-        commit(&storage, orchestration_batch(2, row(RuntimeStatus::Completed, 4, last_turn())));
+        let ended = row(RuntimeStatus::Completed, 4, last_turn());
+        let ended = after(&record(RuntimeStatus::Running), ended);
+        commit(&storage, orchestration_batch(2, ended));
         let mut key = Vec::new();
         key::chunk(&mut key, &orchestration_id(), execution(1), missing);
         storage.db().delete_cf(storage.families().history, &key).unwrap();
@@ -104,10 +108,7 @@ fn history_that_begins_in_the_middle_of_a_turn_is_damage() {
     let events = first_turn().split_off(2);
     for row in [
         row(RuntimeStatus::Running, 0, events.clone()),
-        OrchestrationRow {
-            record: record(RuntimeStatus::Completed),
-            ..row(RuntimeStatus::Completed, 0, events)
-        },
+        after(&record(RuntimeStatus::Running), row(RuntimeStatus::Completed, 0, events)),
     ] {
         commit(&storage, orchestration_batch(1, row));
         let error = load_error(&storage, &orchestration_id());
@@ -123,6 +124,54 @@ fn damaged_message_stops_the_recovery() {
     storage.db().put_cf(storage.families().messages, key::message(MessageId(2)), b"?").unwrap();
     let error = storage.recover().unwrap_err().to_string();
     assert_eq!(error, "the stored message 2 is damaged: its value has 1 bytes");
+}
+
+#[test]
+fn damaged_delayed_message_stops_the_recovery() {
+    for (key, text) in [
+        (
+            key::delayed(delayed_key(9, 5)).to_vec(),
+            "the stored message 00000000-0000-0000-0000-000000000005, due 1970-01-01T00:00:00Z, is \
+             damaged: its value has 1 bytes",
+        ),
+        (vec![1], "the stored family `timers` is damaged: a key is none of a delayed message"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = open(folder.path());
+        let delayed = vec![(delayed_key(9, 5), timer_message(1))];
+        commit(&storage, CommitBatch { delayed, ..CommitBatch::default() });
+        storage.db().put_cf(storage.families().timers, key, b"?").unwrap();
+        assert_eq!(storage.recover().unwrap_err().to_string(), text);
+    }
+}
+
+/// An entry of the index that no row needs is not passed over: the row that is missing may be the
+/// damage.
+#[test]
+fn entry_of_the_index_that_does_not_fit_the_rows_is_damage() {
+    let entry = |status: u8, id: &str| {
+        let created = 1_u64.to_be_bytes();
+        [b"\x01transfer\x00", &[status][..], &created, id.as_bytes()].concat()
+    };
+    for (key, text) in [
+        (entry(5, "other"), "it has an entry of `other`, which is not stored"),
+        (
+            entry(1, "transfer-1"),
+            "it has an entry of `transfer-1` that does not fit what is stored",
+        ),
+        (entry(5, "a/b"), "a key is none of an entry"),
+        (vec![1, b't'], "a key has no name"),
+        (vec![1, b't', 0, 1, 2], "a key is none of an entry"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = open(folder.path());
+        commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
+        storage.db().put_cf(storage.families().index, key, []).unwrap();
+        let filter = InstanceFilter::default();
+        let query = InstanceQuery { filter, page_size: 9, continuation: None };
+        let error = storage.query(&query).unwrap_err().to_string();
+        assert_eq!(error, format!("the stored family `index` is damaged: {text}"));
+    }
 }
 
 #[test]

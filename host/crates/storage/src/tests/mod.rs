@@ -2,24 +2,30 @@
 
 mod benchmark;
 mod damage;
+mod delayed;
 mod format;
+mod history;
+mod index;
 mod opening;
+mod query;
 mod recovery;
 mod rows;
+mod samples;
 
 use std::fs;
 use std::path::Path;
 
 use everstate_engine::storage::{
-    CommitBatch, CommitSeq, OrchestrationRow, Storage, StoredInstance,
+    CommitBatch, CommitSeq, Indexed, OrchestrationRow, PurgedRow, Storage, StoredInstance,
 };
 use everstate_types::{
-    ComponentHash, EntityId, EntityRecord, EventKind, ExecutionId, FunctionName, HistoryEvent,
-    InstanceId, Message, MessageBody, MessageId, OrchestrationRecord, OrchestrationStatus, Payload,
-    RuntimeStatus, Timestamp,
+    ComponentHash, DelayedKey, EntityId, EntityRecord, EventKind, ExecutionId, FunctionName,
+    HistoryEvent, InstanceId, Message, MessageBody, MessageId, OrchestrationRecord,
+    OrchestrationStatus, Payload, RuntimeStatus, Timestamp,
 };
 use uuid::Uuid;
 
+use crate::key::Family;
 use crate::{RocksStorage, StorageConfig};
 
 /// Opens the storage in `folder`, as a new process would.
@@ -41,6 +47,20 @@ fn load(storage: &RocksStorage, id: &InstanceId) -> StoredInstance {
 /// The text of the error that a load gives.
 fn load_error(storage: &RocksStorage, id: &InstanceId) -> String {
     storage.load(id).expect_err("the data is damaged").to_string()
+}
+
+/// The keys in a column family, in order.
+fn keys_in(storage: &RocksStorage, family: Family) -> Vec<Vec<u8>> {
+    let handle = crate::db::family(storage.db(), family);
+    let rows = storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start);
+    rows.map(|row| row.unwrap().0.to_vec()).collect()
+}
+
+/// Writes a column family into files, as far down as they go.
+fn compact(storage: &RocksStorage, family: Family) {
+    let handle = crate::db::family(storage.db(), family);
+    storage.db().flush_cf(handle).unwrap();
+    storage.db().compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
 }
 
 /// Copies the folder as it is on disk: what a process that is killed now would leave.
@@ -89,6 +109,9 @@ fn record(status: RuntimeStatus) -> OrchestrationRecord {
         failure: None,
         custom_status: None,
         tags: vec![("team".to_owned(), "blue".to_owned())],
+        parent: None,
+        scheduled_start: None,
+        rewinds: 0,
         created_at: time(1),
         updated_at: time(3),
     }
@@ -131,12 +154,31 @@ fn both_turns() -> Vec<HistoryEvent> {
     [first_turn(), last_turn()].concat()
 }
 
+/// The row of an orchestration of which nothing is stored.
 fn row(
     status: RuntimeStatus,
     history_stored: usize,
     events: Vec<HistoryEvent>,
 ) -> OrchestrationRow {
-    OrchestrationRow { record: record(status), history_stored, events, replaces_history: false }
+    OrchestrationRow {
+        record: record(status),
+        history_stored,
+        events,
+        replaces: None,
+        indexed: None,
+    }
+}
+
+/// The same row, for an orchestration that is stored with the record `before`.
+fn after(before: &OrchestrationRecord, row: OrchestrationRow) -> OrchestrationRow {
+    OrchestrationRow { indexed: Some(Box::new(Indexed::of(before))), ..row }
+}
+
+/// Removes an orchestration that is stored with this record.
+fn purge_batch(id: &InstanceId, record: &OrchestrationRecord) -> CommitBatch {
+    let row =
+        PurgedRow { execution_id: record.execution_id, indexed: Box::new(Indexed::of(record)) };
+    CommitBatch { purged: vec![(id.clone(), row)], ..CommitBatch::default() }
 }
 
 fn message(operation: &str) -> Message {
@@ -171,6 +213,20 @@ fn messages_batch(sent: &[u64], consumed: &[u64], low: Option<u64>) -> CommitBat
         message_low: low.map(MessageId),
         ..CommitBatch::default()
     }
+}
+
+fn delayed_key(due: u64, guid: u128) -> DelayedKey {
+    DelayedKey { due: time(due), guid: Uuid::from_u128(guid) }
+}
+
+fn timer_message(timer_id: i32) -> Message {
+    let body = MessageBody::TimerFired {
+        execution_id: execution(1),
+        timer_id,
+        request_id: Uuid::from_u128(5),
+        fire_at: time(9),
+    };
+    Message { target: orchestration_id(), body }
 }
 
 /// Text of this length, or a little more, that compression does not make much shorter.

@@ -75,22 +75,62 @@ fn newer_format_is_refused_with_both_versions() {
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Format { found: 7, supported: 1, .. }), "{text}");
-    assert!(text.contains("has storage format 7") && text.contains("storage format 1"), "{text}");
+    assert!(matches!(error, Error::Format { found: 7, supported: 2, .. }), "{text}");
+    assert!(text.contains("has storage format 7") && text.contains("storage format 2"), "{text}");
 }
 
 #[test]
 fn newer_format_with_another_column_family_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
-    format::write(open(folder.path()).db(), 2).unwrap();
+    format::write(open(folder.path()).db(), 3).unwrap();
     {
         let options = rocksdb::Options::default();
         let families = Family::ALL.map(Family::name);
         let mut db = rocksdb::DB::open_cf(&options, folder.path(), families).unwrap();
-        db.create_cf("timers", &options).unwrap();
+        db.create_cf("plans", &options).unwrap();
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-    assert!(matches!(error, Error::Format { found: 2, supported: 1, .. }), "{error}");
+    assert!(matches!(error, Error::Format { found: 3, supported: 2, .. }), "{error}");
+}
+
+/// What version 1 wrote into a new folder: its column families and its version.
+#[test]
+fn older_format_is_refused_with_both_versions_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let families = ["instances", "history", "messages", "meta"];
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_track_and_verify_wals_in_manifest(true);
+    {
+        let db = rocksdb::DB::open_cf(&options, folder.path(), families).unwrap();
+        let version = [0x01, 0x2c, 0xaa, 0xb7, 0xb3, 0x01];
+        db.put_cf(db.cf_handle("meta").unwrap(), "format", version).unwrap();
+        db.flush_wal(true).unwrap();
+    }
+    for _ in 0..2 {
+        let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+        assert!(matches!(error, Error::Format { found: 1, supported: 2, .. }), "{error}");
+        let mut left = rocksdb::DB::list_cf(&options, folder.path()).unwrap();
+        left.retain(|name| name != "default");
+        assert_eq!(left, families);
+    }
+}
+
+/// RocksDB creates one family after the other.
+#[test]
+fn first_open_that_was_interrupted_between_the_families_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let mut options = rocksdb::Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_track_and_verify_wals_in_manifest(true);
+        let some = Family::ALL.map(Family::name).into_iter().filter(|name| *name != "index");
+        drop(rocksdb::DB::open_cf(&options, folder.path(), some).unwrap());
+    }
+    drop(open(folder.path()));
+    drop(open(folder.path()));
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! Rows come back as they were written, in each of the ways in which they are stored.
 
-use everstate_engine::storage::{Cached, OrchestrationRow, Storage, StoredInstance};
-use everstate_types::{Failure, Payload, RuntimeStatus};
+use everstate_engine::storage::{Cached, Storage, StoredInstance};
+use everstate_types::{
+    EventKind, Failure, FunctionName, HistoryEvent, OrchestrationRecord, Payload, RuntimeStatus,
+};
 
+use super::samples::parent;
 use super::{
-    both_turns, commit, digits, entity_batch, entity_id, entity_record, execution, first_turn,
-    last_turn, load, open, orchestration_batch, orchestration_id, record, row,
+    after, both_turns, commit, digits, entity_batch, entity_id, entity_record, first_turn, keys_in,
+    last_turn, load, open, orchestration_batch, orchestration_id, record, row, time,
 };
 use crate::RocksStorage;
 use crate::key::Family;
 
 fn rows_in(storage: &RocksStorage, family: Family) -> usize {
-    let handle = storage.db().cf_handle(family.name()).unwrap();
-    storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start).map(Result::unwrap).count()
+    keys_in(storage, family).len()
 }
 
 #[test]
@@ -69,7 +71,7 @@ fn orchestration_finished_at_once_is_one_value() {
 fn orchestration_whose_record_and_history_differ_keeps_both() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
-    let mut row = row(RuntimeStatus::Failed, 0, both_turns());
+    let mut row = row(RuntimeStatus::Terminated, 0, both_turns());
     row.record.input = Payload::from("\"other\"");
     row.record.output = None;
     row.record.failure = Some(Failure::new("OutOfOrder", "it did not follow its history"));
@@ -79,6 +81,77 @@ fn orchestration_whose_record_and_history_differ_keeps_both() {
         load(&storage, &orchestration_id()),
         StoredInstance::Orchestration { record: row.record, history: both_turns() }
     );
+}
+
+#[test]
+fn orchestration_failed_at_once_takes_up_results_that_come_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let failed = record(RuntimeStatus::Failed);
+    commit(&storage, orchestration_batch(1, row(RuntimeStatus::Failed, 0, both_turns())));
+    let result = EventKind::ActivityCompleted { scheduled_id: 3, result: Payload::from("1") };
+    let late = HistoryEvent::new(time(5), result);
+    let added = row(RuntimeStatus::Failed, both_turns().len(), vec![late.clone()]);
+    commit(&storage, orchestration_batch(2, after(&failed, added)));
+    let history = [both_turns(), vec![late]].concat();
+    assert_eq!(
+        load(&storage, &orchestration_id()),
+        StoredInstance::Orchestration { record: failed, history }
+    );
+}
+
+/// Each of the ways in which a record may differ from what the history says of the start.
+#[test]
+fn orchestration_whose_record_says_more_of_its_start_keeps_that() {
+    let changes: [fn(&mut OrchestrationRecord); 5] = [
+        |record| record.parent = Some(parent()),
+        |record| record.scheduled_start = Some(time(77)),
+        |record| record.tags = Vec::new(),
+        |record| record.name = FunctionName::new("Other").unwrap(),
+        |record| record.rewinds = 3,
+    ];
+    for change in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = open(folder.path());
+        let mut row = row(RuntimeStatus::Completed, 0, both_turns());
+        change(&mut row.record);
+        commit(&storage, orchestration_batch(1, row.clone()));
+        assert_eq!(
+            load(&storage, &orchestration_id()),
+            StoredInstance::Orchestration { record: row.record, history: both_turns() }
+        );
+    }
+}
+
+/// Parent and time of a start are in the history as well, and are stored once.
+#[test]
+fn child_finished_at_once_is_stored_without_what_its_history_says() {
+    let mut sizes = Vec::new();
+    for in_record in [true, false] {
+        let mut row = row(RuntimeStatus::Completed, 0, both_turns());
+        for event in &mut row.events {
+            if let EventKind::ExecutionStarted { parent: of, scheduled_start, .. } = &mut event.kind
+            {
+                *of = Some(parent());
+                *scheduled_start = Some(time(77));
+            }
+        }
+        if in_record {
+            row.record.parent = Some(parent());
+            row.record.scheduled_start = Some(time(77));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let storage = open(folder.path());
+        commit(&storage, orchestration_batch(1, row.clone()));
+        assert_eq!(
+            load(&storage, &orchestration_id()),
+            StoredInstance::Orchestration { record: row.record, history: row.events }
+        );
+        let handle = storage.families().instances;
+        let mut rows = storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start);
+        sizes.push(rows.next().unwrap().unwrap().1.len());
+    }
+    assert!(sizes[0] < sizes[1], "{sizes:?}");
 }
 
 #[test]
@@ -102,8 +175,12 @@ fn orchestration_from_pending_to_completed_has_its_history_in_chunks() {
         (row(RuntimeStatus::Running, 0, first_turn()), first_turn(), 1),
         (row(RuntimeStatus::Completed, 4, last_turn()), both_turns(), 2),
     ];
-    for (row, history, chunks) in steps {
+    let mut before: Option<OrchestrationRecord> = None;
+    for (mut row, history, chunks) in steps {
         let record = row.record.clone();
+        if let Some(before) = before.replace(record.clone()) {
+            row = after(&before, row);
+        }
         commit(&storage, orchestration_batch(1, row));
         assert_eq!(
             load(&storage, &orchestration_id()),
@@ -111,51 +188,6 @@ fn orchestration_from_pending_to_completed_has_its_history_in_chunks() {
         );
         assert_eq!(rows_in(&storage, Family::History), chunks);
     }
-}
-
-#[test]
-fn new_execution_replaces_the_chunks_of_the_one_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = open(folder.path());
-    commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
-    let mut next = record(RuntimeStatus::Running);
-    next.execution_id = execution(2);
-    let row = OrchestrationRow {
-        record: next.clone(),
-        history_stored: 0,
-        events: first_turn(),
-        replaces_history: true,
-    };
-    commit(&storage, orchestration_batch(2, row));
-    assert_eq!(
-        load(&storage, &orchestration_id()),
-        StoredInstance::Orchestration { record: next, history: first_turn() }
-    );
-    assert_eq!(rows_in(&storage, Family::History), 1, "only the new chunk is left");
-}
-
-#[test]
-fn replaced_history_leaves_the_histories_of_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = open(folder.path());
-    let ids = ["a", "b", "ab"].map(|id| everstate_types::InstanceId::orchestration(id).unwrap());
-    for id in &ids {
-        let mut batch = orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn()));
-        batch.orchestrations[0].0 = id.clone();
-        commit(&storage, batch);
-    }
-    let mut batch = orchestration_batch(2, row(RuntimeStatus::Completed, 0, both_turns()));
-    batch.orchestrations[0].0 = ids[0].clone();
-    batch.orchestrations[0].1.replaces_history = true;
-    commit(&storage, batch);
-    for id in &ids[1..] {
-        let expected = StoredInstance::Orchestration {
-            record: record(RuntimeStatus::Running),
-            history: first_turn(),
-        };
-        assert_eq!(load(&storage, id), expected);
-    }
-    assert_eq!(rows_in(&storage, Family::History), 2);
 }
 
 #[test]

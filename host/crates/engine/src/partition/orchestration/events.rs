@@ -163,6 +163,7 @@ impl Orchestration {
             }
             MessageBody::Proceed { component, events: first, .. } => {
                 self.record.component = component.or(self.record.component);
+                self.record.failure = None;
                 first.iter().cloned().for_each(push);
             }
             body => {

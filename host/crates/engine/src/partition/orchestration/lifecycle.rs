@@ -92,8 +92,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let Some(state) = self.state.as_mut() else { return };
         let status =
             if state.has_started { RuntimeStatus::Running } else { RuntimeStatus::Pending };
-        let has_diverged = state.record.failure.take().is_some();
+        // The failure stays until the newest code is known: see `awaits_proceed`.
+        let has_diverged = state.record.failure.is_some();
         if has_diverged {
+            state.awaits_proceed = true;
             effects.sent.push(Message {
                 target: turn.id.clone(),
                 body: MessageBody::Proceed {

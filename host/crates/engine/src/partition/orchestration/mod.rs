@@ -211,7 +211,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 }
             }
             body if self.awaits(&body) => {
-                self.inbox.push_back((key, body));
+                match body {
+                    MessageBody::Proceed { .. } => self.take_proceed(key, body),
+                    body => self.inbox.push_back((key, body)),
+                }
                 self.run(moment, turn, effects);
             }
             body => {
@@ -233,6 +236,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let execution_id = start.execution_id;
         let is_known = |state: &Orchestration| state.record.execution_id == execution_id;
         if !self.state.as_deref().is_some_and(is_known) {
+            if matches!(key, MessageKey::Delayed(_)) {
+                // Its execution was there when it was sent, and has been ended and replaced since.
+                return consume(key, turn, effects);
+            }
             if let Some(status) = self.alive() {
                 refuse_start(&start, status, turn.id, effects);
                 return consume(key, turn, effects);
@@ -248,6 +255,19 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             self.run(moment, turn, effects);
         } else {
             consume(key, turn, effects);
+        }
+    }
+
+    /// Lets turns begin again. What the message brings comes before anything else that waits, but
+    /// behind an earlier message of the kind, whose code it replaces.
+    fn take_proceed(&mut self, key: MessageKey, body: MessageBody) {
+        let is_first = |(_, body): &&(MessageKey, MessageBody)| {
+            matches!(body, MessageBody::StartOrchestration(_) | MessageBody::Proceed { .. })
+        };
+        let place = self.inbox.iter().take_while(is_first).count();
+        self.inbox.insert(place, (key, body));
+        if let Some(state) = self.state.as_mut() {
+            state.awaits_proceed = false;
         }
     }
 
@@ -362,6 +382,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let may_run = self.running.is_none()
             && !self.inbox.is_empty()
             && state.record.status != RuntimeStatus::Suspended
+            && !state.awaits_proceed
             && (state.has_started || has_start);
         if !may_run {
             return;
@@ -441,6 +462,7 @@ impl Orchestration {
             open: OpenActions::of(record.execution_id, &history),
             next_action: next_action(&history),
             has_started: has_begun(&record, &history),
+            awaits_proceed: awaits_proceed(&record, &history),
             is_abandoned: Arc::new(AtomicBool::new(record.status.is_finished())),
             indexed: None,
             history: Arc::new(history),
@@ -490,6 +512,16 @@ impl Orchestration {
 fn has_begun(record: &OrchestrationRecord, history: &[HistoryEvent]) -> bool {
     let is_start = |event: &HistoryEvent| matches!(event.kind, EventKind::ExecutionStarted { .. });
     record.rewinds > 0 || history.iter().any(is_start)
+}
+
+/// Whether the last rewind, or the end of a divergence, has not reached the history yet.
+fn awaits_proceed(record: &OrchestrationRecord, history: &[HistoryEvent]) -> bool {
+    let is_rewind =
+        |event: &&HistoryEvent| matches!(event.kind, EventKind::ExecutionRewound { .. });
+    let is_resumed = record.failure.is_some() && record.status != RuntimeStatus::Suspended;
+    let is_rewound = record.rewinds > 0
+        && history.iter().filter(is_rewind).count() < record.rewinds as usize;
+    !record.status.is_finished() && (is_resumed || is_rewound)
 }
 
 /// The number of the first action after a history.

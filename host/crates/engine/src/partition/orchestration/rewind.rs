@@ -63,6 +63,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         state.history = Arc::new(cut.kept);
         state.open = open;
         state.is_abandoned = Arc::new(AtomicBool::new(false));
+        state.awaits_proceed = true;
         state.ask_again(turn.id, &cut.failed, reason.as_deref(), effects);
         let events = std::iter::once(EventKind::ExecutionRewound { reason }).chain(cut.carried);
         effects.sent.push(Message {
