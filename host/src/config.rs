@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use everstate_engine::EngineConfig;
 use everstate_http::HttpConfig;
-use everstate_runtime::RuntimeConfig;
+use everstate_runtime::{ActivitiesConfig, OutgoingHttpConfig, RuntimeConfig};
 use everstate_storage::StorageConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -40,6 +40,10 @@ pub struct HostConfig {
     pub engine: EngineConfig,
     /// The section `[runtime]`.
     pub runtime: RuntimeConfig,
+    /// The section `[activities]`.
+    pub activities: ActivitiesConfig,
+    /// The section `[outgoing_http]`.
+    pub outgoing_http: OutgoingHttpConfig,
     /// The section `[http]`.
     pub http: HttpConfig,
     /// The section `[storage]`.
@@ -55,6 +59,8 @@ impl Default for HostConfig {
             log: "info".to_owned(),
             engine: EngineConfig::default(),
             runtime: RuntimeConfig::default(),
+            activities: ActivitiesConfig::default(),
+            outgoing_http: OutgoingHttpConfig::default(),
             http: HttpConfig::default(),
             storage: StorageConfig::default(),
         }
@@ -125,12 +131,13 @@ fn read_file(file: Option<&Path>) -> anyhow::Result<Table> {
 /// A table with one setting, from `EVERSTATE_SECTION__KEY=value`.
 fn table_of(name: &str, value: &str) -> Table {
     let path = name[ENVIRONMENT_PREFIX.len()..].to_lowercase();
-    // A number or a truth value if it reads as one, else text.
+    // A number, a truth value, a list or a table if it reads as one, else text.
     let value = format!("value = {value}")
         .parse::<Table>()
         .ok()
+        .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"))
-        .filter(|value| value.is_integer() || value.is_bool())
+        .filter(|value| !value.is_str() && !value.is_float() && !value.is_datetime())
         .unwrap_or_else(|| Value::String(value.to_owned()));
     let mut keys: Vec<&str> = path.split("__").collect();
     let last = keys.pop().unwrap_or_default();
@@ -223,6 +230,26 @@ mod tests {
         let config = load(example.expect("an example"), &[], Overrides::default());
         let config = config.expect("the example is a good configuration");
         assert_eq!(format!("{config:?}"), format!("{:?}", HostConfig::default()));
+    }
+
+    #[test]
+    fn lists_and_tables_can_stand_in_the_environment() {
+        let environment = [
+            ("EVERSTATE_OUTGOING_HTTP__ALLOW", r#"["api.example.com", "localhost:8080"]"#),
+            ("EVERSTATE_ACTIVITIES__SECRETS", r#"{ API_KEY = "/run/secrets/key" }"#),
+            ("EVERSTATE_RUNTIME__ACTIVITY_LIMITS", "{ SayHello = 2 }"),
+        ];
+        let config = load("", &environment, Overrides::default()).expect("good");
+        assert_eq!(config.outgoing_http.allow, ["api.example.com", "localhost:8080"]);
+        assert_eq!(config.activities.secrets["API_KEY"], PathBuf::from("/run/secrets/key"));
+        assert_eq!(config.runtime.activity_limits["SayHello"], 2);
+    }
+
+    #[test]
+    fn section_of_its_own_is_no_key_of_the_runtime() {
+        for file in ["[runtime.outgoing_http]\nallow = []", "[runtime.activities]\nsecrets = {}"] {
+            assert!(load(file, &[], Overrides::default()).is_err(), "{file}");
+        }
     }
 
     #[test]

@@ -13,12 +13,14 @@ use everstate_engine::TaskHub;
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::StorageError;
 use everstate_http::{HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes};
-use everstate_runtime::Runtime;
+use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tracing::info;
 
 use crate::config::HostConfig;
+use crate::deployment::follow_deployments;
 use crate::functions::FunctionsFolder;
 use crate::shutdown::shutdown_signal;
 use crate::{listing, telemetry};
@@ -43,7 +45,12 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
-    let runtime = Runtime::new(config.runtime, &config.data, Arc::new(ManagementResponses))?;
+    let of_guests = RuntimeConfig {
+        activities: config.activities,
+        outgoing_http: config.outgoing_http,
+        ..config.runtime
+    };
+    let runtime = Runtime::new(of_guests, &config.data, Arc::new(ManagementResponses))?;
     let (no_routes, _) = RouteTable::build(&[]);
     let routes = Arc::new(SharedRoutes::new(no_routes));
     let mut functions =
@@ -60,12 +67,17 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let hub = Arc::new(hub);
     let client = hub.client();
     runtime.set_client(client.clone());
+    let deployed = Arc::new(Notify::new());
+    let upkeep =
+        tokio::spawn(follow_deployments(runtime.clone(), client.clone(), Arc::clone(&deployed)));
     let services =
         Services { functions: Arc::new(runtime.clone()), engine: Arc::new(client), routes };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
-    let following =
-        tokio::spawn(functions.follow(move |functions| print_functions(address, functions)));
+    let following = tokio::spawn(functions.follow(move |functions| {
+        print_functions(address, functions);
+        deployed.notify_one();
+    }));
     let stopping = Arc::clone(&hub);
     let drained = server
         .run(async move {
@@ -75,6 +87,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         })
         .await;
     following.abort();
+    upkeep.abort();
     if let Err(cut) = drained {
         tracing::warn!("{cut}");
     }

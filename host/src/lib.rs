@@ -9,6 +9,7 @@
 
 mod cli;
 mod config;
+mod deployment;
 mod functions;
 mod host;
 mod listing;

@@ -7,9 +7,10 @@
 use bytes::Bytes;
 use everstate_engine::client::InstanceStatus;
 use everstate_engine::guest::{HttpResponse, StatusResponses};
-use everstate_types::{InstanceId, RuntimeStatus};
+use everstate_types::{InstanceId, Payload, RuntimeStatus};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::history_document::push_history;
 use crate::json::{self, ObjectWriter};
 use crate::status_document::{Shown, status_document};
 
@@ -50,6 +51,13 @@ impl StatusResponses for ManagementResponses {
         response.headers.push(("location".to_owned(), status_url));
         response.headers.push(("retry-after".to_owned(), "10".to_owned()));
         response
+    }
+
+    fn history(&self, status: &InstanceStatus, shows_output: bool) -> Payload {
+        let shown = Shown { input: true, history: true, history_output: shows_output };
+        let mut out = Vec::with_capacity(1_024);
+        push_history(&mut out, &status.history, shown);
+        Payload::from(String::from_utf8(out).expect("a JSON document of texts"))
     }
 
     fn finished(

@@ -1,10 +1,15 @@
 //! Golden tests of the responses about orchestrations.
 
+use std::sync::Arc;
+
 use everstate_engine::guest::{HttpResponse, StatusResponses};
-use everstate_types::{Failure, InstanceId, Payload, RuntimeStatus};
+use everstate_types::{
+    EventKind, Failure, HistoryEvent, InstanceId, OrchestrationStatus, Payload, RuntimeStatus,
+    Timestamp,
+};
 
 use super::ManagementResponses;
-use crate::test_status::status;
+use crate::test_status::{START_MS, status};
 
 fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
     response.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -94,4 +99,22 @@ fn terminated_orchestration_gives_its_reason_and_never_500() {
     assert_eq!(response.status, 200);
     assert!(body(&response).contains(r#""runtimeStatus":"Terminated""#));
     assert!(body(&response).contains(r#""output":"enough""#));
+}
+
+#[test]
+fn history_is_the_array_of_the_status_document() {
+    let mut status = status(RuntimeStatus::Completed);
+    let completed = EventKind::ExecutionCompleted {
+        status: OrchestrationStatus::Completed,
+        result: Some(Payload::from(r#""done""#)),
+        failure: None,
+    };
+    let event = HistoryEvent::new(Timestamp::from_millis(START_MS), completed);
+    status.history = Arc::new(vec![event]);
+    let times = r#""Timestamp":"2019-05-23T22:30:35Z""#;
+    let head = r#"[{"EventType":"ExecutionCompleted","OrchestrationStatus":"Completed","#;
+    let without = ManagementResponses.history(&status, false);
+    assert_eq!(without.as_str(), format!("{head}{times}}}]"));
+    let with = ManagementResponses.history(&status, true);
+    assert_eq!(with.as_str(), format!(r#"{head}"Result":"done",{times}}}]"#));
 }

@@ -57,6 +57,16 @@ impl ApiError {
             .with_header(ALLOW, allow)
     }
 
+    /// 409 for an orchestration whose state forbids what was asked.
+    pub(crate) fn conflict(external: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", external)
+    }
+
+    /// 410 for an orchestration that has ended.
+    pub(crate) fn gone(external: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", external)
+    }
+
     /// 413.
     pub(crate) fn body_too_large(request_bytes_max: usize) -> Self {
         let external = format!("The body is larger than {request_bytes_max} bytes.");

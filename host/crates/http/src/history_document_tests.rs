@@ -60,6 +60,8 @@ fn hello_sequence() -> Vec<(i32, EventKind)> {
                 version: None,
                 input: Payload::from(r#""Tokyo""#),
                 tags: Vec::new(),
+                first_attempt: None,
+                attempt: 1,
             },
         ),
         (-1, EventKind::OrchestratorCompleted),

@@ -142,10 +142,19 @@ fn no_instance(id: &str) -> ApiError {
 }
 
 fn refusal(error: ClientError) -> ApiError {
+    let text = error.to_string();
     match error {
         ClientError::Overloaded | ClientError::Busy(_) | ClientError::Stopping => {
             ApiError::overloaded()
         }
-        other => ApiError::internal("engine_refused", other.to_string()),
+        ClientError::NotFound(id) => no_instance(id.as_str()),
+        ClientError::InvalidArgument(_) | ClientError::FunctionNotFound { .. } => {
+            ApiError::bad_request(text)
+        }
+        ClientError::AlreadyExists { .. } => ApiError::conflict(text),
+        // As the original: what has ended is gone for whoever wants to change it.
+        ClientError::WrongState { status, .. } if status.is_finished() => ApiError::gone(text),
+        ClientError::WrongState { .. } => ApiError::conflict(text),
+        _ => ApiError::internal("engine_refused", text),
     }
 }

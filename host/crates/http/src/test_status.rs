@@ -23,6 +23,9 @@ pub(crate) fn status(status: RuntimeStatus) -> InstanceStatus {
         failure: None,
         custom_status: None,
         tags: Vec::new(),
+        parent: None,
+        scheduled_start: None,
+        rewinds: 0,
         created_at: Timestamp::from_millis(START_MS),
         updated_at: Timestamp::from_millis(START_MS + 1_000),
     };

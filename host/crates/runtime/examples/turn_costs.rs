@@ -28,6 +28,10 @@ impl StatusResponses for NoResponses {
         HttpResponse { status: 202, headers: Vec::new(), body: bytes::Bytes::new() }
     }
 
+    fn history(&self, _status: &InstanceStatus, _shows_output: bool) -> Payload {
+        Payload::null()
+    }
+
     fn finished(&self, _status: &InstanceStatus, _error: bool) -> HttpResponse {
         HttpResponse { status: 200, headers: Vec::new(), body: bytes::Bytes::new() }
     }

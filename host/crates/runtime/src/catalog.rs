@@ -3,7 +3,8 @@
 //! Names are for new work only. What runs already knows its component by hash and finds it here
 //! whether it is published or not, if need be from the copy in the data folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,6 +19,7 @@ use crate::component::{Code, HttpTrigger, LoadedComponent};
 use crate::determinism;
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
+use crate::outgoing;
 use crate::state::GuestState;
 
 /// A function that was refused because another component has it.
@@ -62,6 +64,7 @@ pub(crate) struct PublishedFunction {
 struct Published {
     /// By kind, and by name in lower case and as written.
     by_name: [HashMap<String, Arc<PublishedFunction>>; 4],
+    components: HashSet<ComponentHash>,
     https: Vec<HttpFunction>,
 }
 
@@ -139,7 +142,14 @@ impl Catalog {
                 conflicts.extend(next.add(kind, function));
             }
         }
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = next;
+        next.components = components.iter().map(|component| component.hash).collect();
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *published, next);
+        drop(published);
+        for hash in before.components {
+            // A start that has found it may still be on its way.
+            self.compiler.kept.renew(hash);
+        }
         self.forget_unpublished(host, components);
         conflicts
     }
@@ -162,6 +172,17 @@ impl Catalog {
             }
             is_published || Arc::strong_count(code) > 1
         });
+    }
+
+    /// Removes the kept components, with their compiled code, that are neither published nor in
+    /// `needed` and were not for a while. Says how many.
+    pub(crate) fn remove_unneeded(&self, needed: &HashSet<ComponentHash>) -> io::Result<usize> {
+        let is_published = |hash| read(&self.published).components.contains(&hash);
+        let removed = self.compiler.kept.remove_unneeded(needed, is_published)?;
+        for &hash in &removed {
+            self.compiler.remove_compiled(hash)?;
+        }
+        Ok(removed.len())
     }
 
     /// The published HTTP functions, in the order in which they were given.
@@ -199,6 +220,7 @@ impl Published {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     determinism::add_to_linker(&mut linker)?;
+    outgoing::add_to_linker(&mut linker)?;
     orchestration::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
     entity_context::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
     client::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;

@@ -1,21 +1,19 @@
-//! From the bytes of a component to compiled code, and the two folders behind it: `components`
-//! keeps what was deployed, so that old orchestrations keep their code; `compiled` is a cache of
-//! what the compiler made of it and may be deleted at any time.
+//! From the bytes of a component to compiled code. The folder `compiled` is a cache of what the
+//! compiler made and may be deleted at any time; what was deployed is kept by `kept.rs`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use everstate_types::ComponentHash;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::component::one_line;
 use crate::error::LoadError;
+use crate::kept::{KeptComponents, io_error, write_atomically};
 
 /// The version of `everstate:functions` that this host speaks. Before 1.0 a minor version is what
 /// a major version is later.
@@ -34,7 +32,8 @@ const CORE_MODULE_HEADER: &[u8] = b"\0asm\x01\0\0\0";
 #[derive(Debug)]
 pub(crate) struct Compiler {
     engine: Engine,
-    components: PathBuf,
+    /// What was deployed.
+    pub(crate) kept: KeptComponents,
     compiled: PathBuf,
     /// Names the compiler and its settings in the names of cached files.
     compatibility: u64,
@@ -48,13 +47,12 @@ impl Compiler {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compiler = Self {
             engine: engine.clone(),
-            components: data_dir.join("components"),
+            kept: KeptComponents::open(data_dir.join("components"))?,
             compiled: data_dir.join("compiled"),
             compatibility: hasher.finish(),
         };
-        for folder in [&compiler.components, &compiler.compiled] {
-            fs::create_dir_all(folder).map_err(|error| io_error(folder, error))?;
-        }
+        let folder = &compiler.compiled;
+        fs::create_dir_all(folder).map_err(|error| io_error(folder, error))?;
         Ok(compiler)
     }
 
@@ -63,24 +61,14 @@ impl Compiler {
         let hash = ComponentHash(Sha256::digest(bytes).into());
         let component = self.compile(hash, bytes)?;
         check_names(&component)?;
-        let path = self.component_path(hash);
-        if !path.exists() {
-            // Orchestrations will depend on it, so it has to be as durable as they are.
-            write_atomically(&path, &[bytes], true).map_err(|error| io_error(&path, error))?;
-        }
+        // Orchestrations will depend on it, so it has to be as durable as they are.
+        self.kept.keep(hash, bytes)?;
         Ok((hash, component))
     }
 
     /// Compiles what was deployed earlier.
     pub(crate) fn reload(&self, hash: ComponentHash) -> Result<Component, LoadError> {
-        let path = self.component_path(hash);
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => LoadError::Missing(hash),
-            _ => io_error(&path, error),
-        })?;
-        if Sha256::digest(&bytes)[..] != hash.0 {
-            return Err(LoadError::Invalid(format!("{} is damaged", path.display())));
-        }
+        let bytes = self.kept.read(hash)?;
         self.compile(hash, &bytes)
     }
 
@@ -123,8 +111,16 @@ impl Compiler {
         }
     }
 
-    fn component_path(&self, hash: ComponentHash) -> PathBuf {
-        self.components.join(format!("{hash}.wasm"))
+    /// Removes what was made of a component.
+    pub(crate) fn remove_compiled(&self, hash: ComponentHash) -> std::io::Result<()> {
+        let prefix = format!("{hash}-");
+        for file in fs::read_dir(&self.compiled)? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with(&prefix) {
+                fs::remove_file(file.path())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -158,37 +154,6 @@ fn check_version(name: &str) -> Result<(), LoadError> {
             Err(LoadError::ContractVersion { found, expected: CONTRACT_VERSION })
         }
     }
-}
-
-/// Writes a file so that it is there as a whole or not at all.
-fn write_atomically(path: &Path, parts: &[&[u8]], durably: bool) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", Uuid::new_v4().simple()));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        for part in parts {
-            file.write_all(part)?;
-        }
-        if durably {
-            file.sync_all()?;
-        }
-        fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(folder) if durably => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    };
-    let result = write();
-    if result.is_err()
-        && let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != ErrorKind::NotFound
-    {
-        tracing::warn!(path = %temporary.display(), %error, "a temporary file stays behind");
-    }
-    result
-}
-
-fn io_error(path: &Path, source: std::io::Error) -> LoadError {
-    LoadError::Io { path: path.display().to_string(), source }
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use everstate_types::{ComponentHash, FunctionKind, FunctionName};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
@@ -64,9 +67,12 @@ pub(crate) struct Code {
     pub(crate) orchestrator: Option<orchestrator::GuestIndices>,
     entity: Option<entity::GuestIndices>,
     http: Option<http::GuestIndices>,
-    has_activities: bool,
+    activity: Option<activity::GuestIndices>,
     idle_entities: IdleGuests<entity::Guest>,
     idle_https: IdleGuests<http::Guest>,
+    idle_activities: IdleGuests<activity::Guest>,
+    /// What it describes, once it was asked.
+    functions: OnceCell<Vec<LoadedFunction>>,
 }
 
 /// Instances that wait for their next call. None are kept for code that is not published.
@@ -89,7 +95,7 @@ pub(crate) async fn deploy(
         return Err(LoadError::TooLarge { bytes: len, limit });
     }
     let code = host.catalog.deploy(bytes).await?;
-    let functions = code.describe(host).await?;
+    let functions = code.functions(host).await?.to_vec();
     code.check(&functions)?;
     Ok(LoadedComponent { hash: code.hash, file_name: file_name.to_owned(), functions, code })
 }
@@ -109,10 +115,12 @@ impl Code {
             orchestrator: orchestrator::GuestIndices::new(&pre).ok(),
             entity: entity::GuestIndices::new(&pre).ok(),
             http: http::GuestIndices::new(&pre).ok(),
-            has_activities: activity::GuestIndices::new(&pre).is_ok(),
+            activity: activity::GuestIndices::new(&pre).ok(),
             pre,
             idle_entities: Mutex::new(None),
             idle_https: Mutex::new(None),
+            idle_activities: Mutex::new(None),
+            functions: OnceCell::new(),
         })
     }
 
@@ -153,14 +161,11 @@ impl Code {
         if let Some(live) = take_idle(host, &self.idle_entities) {
             return Ok(live);
         }
+        let (mut store, instance) =
+            self.ticking_instance(host, Role::Idle, host.config.turn_cpu_ms_max).await?;
         let interface = self.entity.as_ref().expect("checked when it was loaded");
-        let cpu_ms_max = host.config.turn_cpu_ms_max;
-        let instantiated = self.instantiate(host, Role::Idle, cpu_ms_max);
-        let (mut store, instance) = host.ticking(instantiated).await?;
-        match interface.load(&mut store, &instance) {
-            Ok(guest) => Ok(Live { store, guest }),
-            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
-        }
+        let guest = interface.load(&mut store, &instance);
+        Live::new(store, guest)
     }
 
     /// An instance for an HTTP request.
@@ -171,14 +176,36 @@ impl Code {
         if let Some(live) = take_idle(host, &self.idle_https) {
             return Ok(live);
         }
+        let (mut store, instance) =
+            self.ticking_instance(host, Role::Idle, host.config.http_cpu_ms_max).await?;
         let interface = self.http.as_ref().expect("checked when it was loaded");
-        let cpu_ms_max = host.config.http_cpu_ms_max;
-        let instantiated = self.instantiate(host, Role::Idle, cpu_ms_max);
-        let (mut store, instance) = host.ticking(instantiated).await?;
-        match interface.load(&mut store, &instance) {
-            Ok(guest) => Ok(Live { store, guest }),
-            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+        let guest = interface.load(&mut store, &instance);
+        Live::new(store, guest)
+    }
+
+    /// An instance for an activity that the component has.
+    pub(crate) async fn live_activity(
+        &self,
+        host: &Arc<Host>,
+    ) -> Result<Live<activity::Guest>, GuestError> {
+        if let Some(live) = take_idle(host, &self.idle_activities) {
+            return Ok(live);
         }
+        let cpu_ms_max = host.config.activity_cpu_ms_max;
+        let (mut store, instance) =
+            self.ticking_instance(host, Role::IdleActivity, cpu_ms_max).await?;
+        let interface = self.activity.as_ref().expect("checked when it was found");
+        let guest = interface.load(&mut store, &instance);
+        Live::new(store, guest)
+    }
+
+    async fn ticking_instance(
+        &self,
+        host: &Arc<Host>,
+        role: Role,
+        cpu_ms_max: u64,
+    ) -> Result<(Store<GuestState>, Instance), GuestError> {
+        host.ticking(self.instantiate(host, role, cpu_ms_max)).await
     }
 
     /// Keeps an instance for the next operation.
@@ -191,17 +218,49 @@ impl Code {
         keep_idle(host, &self.idle_https, live);
     }
 
+    /// Keeps an instance for the next activity.
+    pub(crate) fn keep_activity(&self, host: &Host, live: Live<activity::Guest>) {
+        keep_idle(host, &self.idle_activities, live);
+    }
+
     /// From now on instances are kept for the next call.
     pub(crate) fn keep_idle_guests(&self) {
         lock(&self.idle_entities).get_or_insert_default();
         lock(&self.idle_https).get_or_insert_default();
+        lock(&self.idle_activities).get_or_insert_default();
     }
 
     /// Drops the idle instances, and keeps no more of them.
     pub(crate) fn drop_idle_guests(&self, host: &Host) {
         let entities = lock(&self.idle_entities).take().unwrap_or_default();
         let https = lock(&self.idle_https).take().unwrap_or_default();
-        host.release_idle_places(entities.len() + https.len());
+        let activities = lock(&self.idle_activities).take().unwrap_or_default();
+        host.release_idle_places(entities.len() + https.len() + activities.len());
+    }
+
+    /// The name of an activity as the component has it, if it has it. For code that is not published:
+    /// what is published is found by name.
+    pub(crate) async fn activity(
+        &self,
+        host: &Arc<Host>,
+        name: &FunctionName,
+    ) -> Result<Option<FunctionName>, GuestError> {
+        if self.activity.is_none() {
+            return Ok(None);
+        }
+        let functions = self.functions(host).await;
+        let functions = functions.map_err(|error| GuestError::Host(error.to_string()))?;
+        let found = functions.iter().find(|function| {
+            function.kind == FunctionKind::Activity
+                && function.name.as_str().eq_ignore_ascii_case(name.as_str())
+        });
+        Ok(found.map(|function| function.name.clone()))
+    }
+
+    /// The component's functions. It is asked once.
+    async fn functions(&self, host: &Arc<Host>) -> Result<&[LoadedFunction], LoadError> {
+        let functions = self.functions.get_or_try_init(|| self.describe(host)).await?;
+        Ok(functions)
     }
 
     /// Asks the component what it is.
@@ -234,7 +293,7 @@ impl Code {
             let (is_exported, interface) = match kind {
                 FunctionKind::Orchestrator => (self.orchestrator.is_some(), "orchestrator"),
                 FunctionKind::Entity => (self.entity.is_some(), "entity"),
-                FunctionKind::Activity => (self.has_activities, "activity"),
+                FunctionKind::Activity => (self.activity.is_some(), "activity"),
                 FunctionKind::Http => (self.http.is_some(), "http"),
             };
             let (kind, name) = (*kind, name.to_string());
@@ -269,6 +328,13 @@ fn keep_idle<G>(host: &Host, idle: &IdleGuests<G>, live: Live<G>) {
 }
 
 impl<G> Live<G> {
+    fn new(mut store: Store<GuestState>, guest: wasmtime::Result<G>) -> Result<Self, GuestError> {
+        match guest {
+            Ok(guest) => Ok(Self { store, guest }),
+            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+        }
+    }
+
     /// Begins a call.
     pub(crate) fn begin(&mut self, role: Role, cpu_ms_max: u64) {
         let state = self.store.data_mut();
@@ -277,11 +343,36 @@ impl<G> Live<G> {
         self.store.set_epoch_deadline(1);
     }
 
-    /// Ends a call; gives what it left behind.
-    pub(crate) fn end(&mut self) -> Role {
+    /// Ends a call; gives what it left behind and what it gave. An instance whose call failed in
+    /// any other way than by the guest's own word is not to be used again.
+    pub(crate) fn end<T>(&mut self, called: Result<T, CallError>) -> (Role, Result<T, GuestError>) {
         let state = self.store.data_mut();
+        let result = called.map_err(|error| match error {
+            CallError::Raised(error) => GuestError::of_call(&error, state),
+            CallError::WallTime(ms) => GuestError::WallTime(ms),
+        });
         state.flush_output();
-        std::mem::replace(&mut state.role, Role::Idle)
+        (std::mem::replace(&mut state.role, Role::Idle), result)
+    }
+}
+
+/// Why a call gave nothing.
+pub(crate) enum CallError {
+    /// A trap, or an error of the host inside it.
+    Raised(wasmtime::Error),
+    /// It took longer than so many milliseconds.
+    WallTime(u64),
+}
+
+/// Runs a call of a guest for at most so many milliseconds of elapsed time.
+pub(crate) async fn within<T>(
+    host: &Host,
+    wall_ms_max: u64,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, CallError> {
+    match timeout(Duration::from_millis(wall_ms_max), host.ticking(call)).await {
+        Ok(result) => result.map_err(CallError::Raised),
+        Err(_) => Err(CallError::WallTime(wall_ms_max)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! [`RuntimeConfig`]: what an operator may change about the running of guests. Fixed limits are in
 //! `everstate_types::limits`; how many guests fit into this machine is worked out in `engine.rs`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -20,6 +22,10 @@ pub struct RuntimeConfig {
     /// Elapsed time of one request of an HTTP function, waiting included, in milliseconds.
     /// Default: 300,000.
     pub http_wall_ms_max: u64,
+    /// CPU time of one attempt at an activity, in milliseconds. Default: 60,000.
+    pub activity_cpu_ms_max: u64,
+    /// Elapsed time of one attempt at an activity, waiting included, in milliseconds. Default: 300,000.
+    pub activity_wall_ms_max: u64,
     /// Longest wait of a guest for an orchestration or an entity, in milliseconds. A longer one is
     /// cut to it. Default: 230,000.
     pub wait_limit_ms: u64,
@@ -40,11 +46,52 @@ pub struct RuntimeConfig {
     pub turns_concurrent_max: usize,
     /// HTTP functions that run or wait at the same time; more of them are refused. Default: 1,000.
     pub http_concurrent_max: usize,
-    /// Instances of entity and HTTP components that are kept for the next call. Default: 128.
+    /// Activities that run at the same time; more of them wait. Default: 200.
+    pub activities_concurrent_max: usize,
+    /// Activities of one function that run at the same time, by its name; ASCII case does not matter.
+    /// Default: as many as of all together.
+    pub activity_limits: BTreeMap<String, usize>,
+    /// Instances of entity, activity and HTTP components that are kept for the next call. Default: 128.
     pub idle_guests_max: usize,
-    /// Whether each operation and each request gets a fresh instance of its component instead of
-    /// one that was used before. Orchestrators always do. Default: false.
+    /// Whether each operation, activity and request gets a fresh instance of its component instead
+    /// of one that was used before. Orchestrators always do. Default: false.
     pub strict_isolation: bool,
+    /// What activities see of the host. A section of its own in a file.
+    #[serde(skip)]
+    pub activities: ActivitiesConfig,
+    /// HTTP requests that leave the host. A section of its own in a file.
+    #[serde(skip)]
+    pub outgoing_http: OutgoingHttpConfig,
+}
+
+/// What activities, and nobody else, see of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActivitiesConfig {
+    /// Names of the host's own environment variables that activities see. Default: none.
+    pub environment: Vec<String>,
+    /// Further variables, each with the file that has its value. Read at the start of the host; a
+    /// line break at the end does not count. Default: none.
+    pub secrets: BTreeMap<String, PathBuf>,
+}
+
+/// HTTP requests that leave the host: of activities, and of orchestrators through `call-http`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutgoingHttpConfig {
+    /// Where they may go: `api.example.com`, `*.example.org` (any subdomain), `localhost:8080`,
+    /// `127.0.0.1`; without a port: any port. Default: nowhere.
+    pub allow: Vec<String>,
+    /// How long an exchange may take, in milliseconds. Default: 100,000.
+    pub timeout_ms: u64,
+    /// Largest body of a response, in bytes. Default: 16 MiB.
+    pub response_bytes_max: usize,
+}
+
+impl Default for OutgoingHttpConfig {
+    fn default() -> Self {
+        Self { allow: Vec::new(), timeout_ms: 100_000, response_bytes_max: 16 * MIB }
+    }
 }
 
 impl Default for RuntimeConfig {
@@ -54,6 +101,8 @@ impl Default for RuntimeConfig {
             http_cpu_ms_max: 30_000,
             operation_wall_ms_max: 10_000,
             http_wall_ms_max: 300_000,
+            activity_cpu_ms_max: 60_000,
+            activity_wall_ms_max: 300_000,
             wait_limit_ms: 230_000,
             memory_bytes_max: 64 * MIB,
             payload_bytes_max: 16 * MIB,
@@ -63,8 +112,12 @@ impl Default for RuntimeConfig {
             suspended_bytes_max: 512 * MIB,
             turns_concurrent_max: 64,
             http_concurrent_max: 1_000,
+            activities_concurrent_max: 200,
+            activity_limits: BTreeMap::new(),
             idle_guests_max: 128,
             strict_isolation: false,
+            activities: ActivitiesConfig::default(),
+            outgoing_http: OutgoingHttpConfig::default(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Conversions between the contract's types and those of `types` and the engine.
 
 use bytes::Bytes;
-use everstate_engine::client::InstanceStatus;
 use everstate_engine::guest::{HttpRequest, HttpResponse};
-use everstate_types::{EntityId, Failure, FunctionName, InnerFailure, InstanceId, Payload};
+use everstate_types::{
+    EntityId, Failure, FunctionName, InnerFailure, InstanceId, OrchestrationRecord, Payload,
+};
 
 use crate::bindings::imports::{client, http_types, types};
 
@@ -127,21 +128,22 @@ pub(crate) fn to_response(response: HttpResponse) -> http_types::Response {
 }
 
 pub(crate) fn to_instance_status(
-    status: &InstanceStatus,
-    show_input: bool,
+    instance_id: &InstanceId,
+    record: &OrchestrationRecord,
+    shows_input: bool,
 ) -> client::InstanceStatus {
-    let record = status.record.clone();
+    let text = |payload: &Payload| payload.as_str().to_owned();
     client::InstanceStatus {
         name: record.name.to_string(),
-        instance_id: status.instance_id.to_string(),
+        instance_id: instance_id.to_string(),
         runtime_status: to_runtime_status(record.status),
-        input: show_input.then(|| record.input.as_str().to_owned()),
-        output: record.output.map(|output| output.as_str().to_owned()),
-        failure: record.failure.map(to_failure),
-        custom_status: record.custom_status.map(|status| status.as_str().to_owned()),
+        input: shows_input.then(|| text(&record.input)),
+        output: record.output.as_ref().map(text),
+        failure: record.failure.clone().map(to_failure),
+        custom_status: record.custom_status.as_ref().map(text),
         created_time: record.created_at.as_millis(),
         last_updated_time: record.updated_at.as_millis(),
-        tags: record.tags,
+        tags: record.tags.clone(),
         history: None,
     }
 }

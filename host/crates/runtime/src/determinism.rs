@@ -1,7 +1,7 @@
 //! What orchestrators see of WASI: the orchestration's clock, seeded randomness and nothing else.
 //!
 //! All kinds of functions are linked against the same WASI. Which clock answers is decided by what
-//! the guest is doing. Nobody has an environment, arguments, files or a network.
+//! the guest is doing. Nobody has arguments, files or sockets; only activities have an environment.
 
 use everstate_types::{ExecutionId, InstanceId};
 use rand::SeedableRng;
@@ -63,6 +63,13 @@ pub(crate) fn deterministic_wasi(seed: &Seed, output: &GuestOutput) -> WasiCtx {
     builder.build()
 }
 
+/// The WASI of activities: as others have, and the environment of the configuration.
+pub(crate) fn activity_wasi(output: &GuestOutput, environment: &[(String, String)]) -> WasiCtx {
+    let mut builder = builder(output);
+    builder.envs(environment);
+    builder.build()
+}
+
 /// The WASI of all other functions: real clocks and real randomness.
 pub(crate) fn ordinary_wasi(output: &GuestOutput) -> WasiCtx {
     builder(output).build()
@@ -86,7 +93,11 @@ impl GuestState {
         match &self.role {
             Role::Orchestrator(script) => Some(lock(script).current_time().as_millis()),
             Role::Describe => Some(0),
-            Role::Idle | Role::Entity(_) | Role::Http(_) => None,
+            Role::Idle
+            | Role::IdleActivity
+            | Role::Entity(_)
+            | Role::Http(_)
+            | Role::Activity(_) => None,
         }
     }
 }
@@ -153,7 +164,7 @@ mod tests {
 
     use everstate_engine::client::InstanceStatus;
     use everstate_engine::guest::{HttpResponse, StatusResponses};
-    use everstate_types::{ExecutionId, InstanceId};
+    use everstate_types::{ExecutionId, InstanceId, Payload};
     use uuid::Uuid;
     use wasmtime_wasi::WasiView;
     use wasmtime_wasi::cli::WasiCliView;
@@ -175,6 +186,10 @@ mod tests {
             unreachable!("no test asks for it")
         }
 
+        fn history(&self, _status: &InstanceStatus, _shows_output: bool) -> Payload {
+            unreachable!("no test asks for it")
+        }
+
         fn finished(&self, _status: &InstanceStatus, _error: bool) -> HttpResponse {
             unreachable!("no test asks for it")
         }
@@ -184,6 +199,7 @@ mod tests {
         let config = RuntimeConfig {
             turns_concurrent_max: 1,
             http_concurrent_max: 1,
+            activities_concurrent_max: 1,
             suspended_guests_max: 1,
             idle_guests_max: 1,
             ..RuntimeConfig::default()
@@ -246,7 +262,8 @@ mod tests {
         let mut guest = orchestrator(Uuid::nil());
         let trap = entity_context::Host::get_state(&mut guest).expect_err("it traps");
         assert!(trap.to_string().contains("entity-context"), "{trap}");
-        let refused = client::Host::purge(&mut guest, "a".to_owned()).await.expect("no trap");
+        let refused =
+            client::Host::purge(&mut guest, "a".to_owned(), false).await.expect("no trap");
         let Err(types::HostError::NotSupported(text)) = refused else { panic!("{refused:?}") };
         assert!(text.contains("activity"), "{text}");
     }

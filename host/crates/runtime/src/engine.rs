@@ -58,7 +58,9 @@ pub(crate) struct GuestEngine {
 impl GuestEngine {
     /// Makes the engine and starts its ticker.
     pub(crate) fn new(config: &RuntimeConfig) -> wasmtime::Result<Self> {
-        let running = config.turns_concurrent_max + config.http_concurrent_max;
+        let running = config.turns_concurrent_max
+            + config.http_concurrent_max
+            + config.activities_concurrent_max;
         let wanted = running + config.idle_guests_max + config.suspended_guests_max;
         let room = map_count_max() / MAPPINGS_PER_GUEST;
         let slots = wanted.min(room.max(running + config.idle_guests_max));

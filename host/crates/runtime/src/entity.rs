@@ -1,18 +1,16 @@
 //! Operations of entities, and the host side of the contract's interface `entity-context`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use everstate_engine::guest::{EntityEffect, EntityOutcome, EntityWorkItem, OperationOutcome};
 use everstate_types::limits::ENTITY_EFFECTS_MAX;
 use everstate_types::{EntityId, FunctionKind, InstanceId, Payload, RequestId};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::bindings::exports::entity::{Guest, Operation};
 use crate::bindings::imports::entity_context;
 use crate::bindings::imports::types::{self, HostError, LogLevel};
-use crate::component::{Code, Live};
+use crate::component::{Code, Live, within};
 use crate::convert::{
     entity_id, failure, function_name, instance_id, level, not_available, optional_payload,
     payload, to_entity_id,
@@ -86,15 +84,10 @@ async fn invoke(
 ) -> Result<Invoked, GuestError> {
     let mut live = code.live_entity(host).await?;
     live.begin(Role::Entity(run), host.config.turn_cpu_ms_max);
-    let wall_ms_max = host.config.operation_wall_ms_max;
     let Live { store, guest } = &mut live;
-    let call = host.ticking(Guest::call_invoke(guest, &mut *store, operation));
-    let result = match timeout(Duration::from_millis(wall_ms_max), call).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(GuestError::of_call(&error, store.data_mut())),
-        Err(_) => Err(GuestError::WallTime(wall_ms_max)),
-    };
-    let role = live.end();
+    let called = Guest::call_invoke(guest, &mut *store, operation);
+    let called = within(host, host.config.operation_wall_ms_max, called).await;
+    let (role, result) = live.end(called);
     let result = result?;
     code.keep_entity(host, live);
     let Role::Entity(run) = role else { unreachable!("the role that was set above") };

@@ -1,5 +1,6 @@
 //! [`Runtime`]: the engine's `GuestExecutor` and `HttpFunctions`, and what all guests share.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::path::Path;
@@ -9,21 +10,25 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use everstate_engine::Client;
 use everstate_engine::guest::{
-    EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor, GuestFuture, HttpAnswer,
-    HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome, OrchestrationWorkItem,
-    StatusResponses,
+    ActivityWorkItem, EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor, GuestFuture,
+    HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome,
+    OrchestrationWorkItem, StatusResponses,
 };
-use everstate_types::{FunctionKind, FunctionName, InstanceId};
+use everstate_types::{ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
+use crate::activity::ActivityLimits;
 use crate::catalog::{Catalog, Conflict, HttpFunction};
 use crate::component::{LoadedComponent, deploy};
 use crate::config::RuntimeConfig;
 use crate::engine::GuestEngine;
+use crate::environment::ActivityEnvironment;
 use crate::error::LoadError;
+use crate::outgoing::Outgoing;
 use crate::state::lock;
 use crate::suspended::SuspendedGuests;
-use crate::{entity, http, orchestration};
+use crate::{activity, entity, http, orchestration};
 
 /// Runs guests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,6 +55,12 @@ pub(crate) struct Host {
     pub(crate) turns: Semaphore,
     /// HTTP functions that may run.
     pub(crate) requests: Semaphore,
+    /// Activities that may run.
+    pub(crate) activities: ActivityLimits,
+    /// What activities see.
+    pub(crate) environment: ActivityEnvironment,
+    /// HTTP requests that leave the host.
+    pub(crate) outgoing: Outgoing,
     pub(crate) responses: Arc<dyn StatusResponses>,
     client: RwLock<Option<Client>>,
 }
@@ -58,8 +69,8 @@ impl Runtime {
     /// Prepares the runtime. Components and compiled code are kept in folders of `data_dir`.
     ///
     /// # Errors
-    /// If the folders cannot be made, the configuration lets nothing run, or the machine has no
-    /// room for the configured guests.
+    /// If the folders cannot be made, the configuration lets nothing run or names what is not there,
+    /// or the machine has no room for the configured guests.
     pub fn new(
         config: RuntimeConfig,
         data_dir: &Path,
@@ -77,6 +88,9 @@ impl Runtime {
         let host = Host {
             turns: Semaphore::new(config.turns_concurrent_max),
             requests: Semaphore::new(config.http_concurrent_max),
+            activities: ActivityLimits::new(&config)?,
+            environment: ActivityEnvironment::read(&config.activities)?,
+            outgoing: Outgoing::new(&config.outgoing_http)?,
             config,
             engine,
             catalog,
@@ -124,6 +138,20 @@ impl Runtime {
         self.host().catalog.publish(self.host(), components)
     }
 
+    /// Removes from the data folder the components, with their compiled code, that nothing needs: not
+    /// published, not in `pinned`, and neither of them for ten minutes. Says how many.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or changed.
+    pub async fn remove_unneeded_components(
+        &self,
+        pinned: HashSet<ComponentHash>,
+    ) -> std::io::Result<usize> {
+        let host = Arc::clone(self.host());
+        let removed = spawn_blocking(move || host.catalog.remove_unneeded(&pinned)).await;
+        removed.map_err(std::io::Error::other)?
+    }
+
     /// The HTTP functions of what was published.
     #[must_use]
     pub fn http_functions(&self) -> Vec<HttpFunction> {
@@ -132,6 +160,10 @@ impl Runtime {
 }
 
 impl GuestExecutor for Runtime {
+    fn connect(&self, client: Client) {
+        self.set_client(client);
+    }
+
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
         self.host().catalog.find(kind, name).map(|function| FoundFunction {
             name: function.name.clone(),
@@ -145,6 +177,10 @@ impl GuestExecutor for Runtime {
 
     fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome> {
         Box::pin(entity::run(Arc::clone(self.host()), item))
+    }
+
+    fn run_activity(&self, item: ActivityWorkItem) -> GuestFuture<Result<Payload, Failure>> {
+        Box::pin(activity::run(Arc::clone(self.host()), item))
     }
 
     fn forget(&self, instance_id: &InstanceId) {

@@ -1,15 +1,13 @@
 //! HTTP functions: request in, response out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use everstate_engine::guest::{HttpAnswer, HttpFunctionError, HttpRequest};
 use everstate_types::{Failure, FunctionKind, FunctionName};
-use tokio::time::timeout;
 
 use crate::bindings::imports::http_types::{Request, Response};
 use crate::client::ClientRun;
-use crate::component::{Code, Live};
+use crate::component::{Code, Live, within};
 use crate::convert::{failure, response, to_request};
 use crate::error::GuestError;
 use crate::executor::Host;
@@ -28,7 +26,7 @@ pub(crate) async fn handle(
         return Err(HttpFunctionError::Overloaded);
     };
     let mut request = request;
-    let run = ClientRun::new(function.name.clone(), std::mem::take(&mut request.base_url));
+    let run = ClientRun::of_request(function.name.clone(), std::mem::take(&mut request.base_url));
     let failed = |failure: Failure| {
         tracing::warn!(function = %name, error_type = failure.error_type, "{}", failure.error_message);
         HttpFunctionError::Failed { name: name.clone(), failure }
@@ -51,15 +49,10 @@ async fn invoke(
 ) -> Result<(Result<Response, Failure>, ClientRun), GuestError> {
     let mut live = code.live_http(host).await?;
     live.begin(Role::Http(run), host.config.http_cpu_ms_max);
-    let wall_ms_max = host.config.http_wall_ms_max;
     let Live { store, guest } = &mut live;
-    let call = host.ticking(guest.call_handle(&mut *store, name.as_str(), request));
-    let result = match timeout(Duration::from_millis(wall_ms_max), call).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(GuestError::of_call(&error, store.data_mut())),
-        Err(_) => Err(GuestError::WallTime(wall_ms_max)),
-    };
-    let role = live.end();
+    let called = guest.call_handle(&mut *store, name.as_str(), request);
+    let called = within(host, host.config.http_wall_ms_max, called).await;
+    let (role, result) = live.end(called);
     let result = result?;
     code.keep_http(host, live);
     let Role::Http(run) = role else { unreachable!("the role that was set above") };

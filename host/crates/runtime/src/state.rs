@@ -3,17 +3,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use everstate_engine::storage::CommitSeq;
 use everstate_types::InstanceId;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::client::ClientRun;
-use crate::determinism::{Seed, deterministic_wasi, ordinary_wasi};
+use crate::determinism::{Seed, activity_wasi, deterministic_wasi, ordinary_wasi};
 use crate::entity::EntityRun;
 use crate::error::Refusal;
 use crate::executor::Host;
 use crate::limits::Limits;
 use crate::orchestration::Script;
+use crate::outgoing::OutgoingHttp;
 use crate::output::{GuestOutput, Source};
 
 /// Most WASI resources (streams, pollables) of one guest. The default of wasmtime is a million.
@@ -29,6 +32,8 @@ pub(crate) struct GuestState {
     pub(crate) host: Arc<Host>,
     /// Made when the guest first asks for it: most calls never do.
     wasi: Option<Box<WasiCtx>>,
+    /// As `wasi`.
+    http: Option<Box<OutgoingHttp>>,
     table: ResourceTable,
     output: Option<GuestOutput>,
 }
@@ -39,12 +44,16 @@ pub(crate) enum Role {
     Describe,
     /// It waits for the next operation or request, or is being made for one.
     Idle,
+    /// As `Idle`; activities alone use the instance, so it may see what they see.
+    IdleActivity,
     /// It runs an orchestrator.
     Orchestrator(Arc<Mutex<Script>>),
     /// It does an operation of an entity.
     Entity(EntityRun),
     /// It answers an HTTP request.
     Http(ClientRun),
+    /// It runs an activity.
+    Activity(ClientRun),
 }
 
 impl GuestState {
@@ -52,7 +61,7 @@ impl GuestState {
         let limits = Limits::new(host.config.memory_bytes_max);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        Self { role, limits, host, wasi: None, table, output: None }
+        Self { role, limits, host, wasi: None, http: None, table, output: None }
     }
 
     /// The script of the orchestration, or the trap for everybody else.
@@ -76,21 +85,26 @@ impl GuestState {
         matches!(self.role, Role::Orchestrator(_) | Role::Describe)
     }
 
-    /// Writes a line of the guest to the log.
+    /// Writes a line of the guest to the log, and an orchestrator's to its history too. What is
+    /// replayed was written before.
     pub(crate) fn log(&self, level: tracing::Level, line: &str) {
         let (function, instance) = match &self.role {
             Role::Orchestrator(script) => {
-                let script = lock(script);
+                let mut script = lock(script);
                 if script.is_replaying() {
                     return;
                 }
+                script.keep_log_line(level_name(level), line);
                 (script.item.name.to_string(), script.item.instance_id.to_string())
             }
             Role::Entity(run) => {
                 (run.entity.name().to_owned(), InstanceId::to_string(&run.entity.instance_id()))
             }
-            Role::Http(run) => (run.function.to_string(), String::new()),
-            Role::Describe | Role::Idle => Default::default(),
+            Role::Http(run) | Role::Activity(run) => {
+                let instance = run.instance_id.as_ref().map(InstanceId::to_string);
+                (run.function.to_string(), instance.unwrap_or_default())
+            }
+            Role::Describe | Role::Idle | Role::IdleActivity => Default::default(),
         };
         log_line(level, &function, &instance, line);
     }
@@ -125,11 +139,25 @@ impl WasiView for GuestState {
                 }
                 Role::Describe => deterministic_wasi(&Seed::default(), output),
                 Role::Idle | Role::Entity(_) | Role::Http(_) => ordinary_wasi(output),
+                Role::IdleActivity | Role::Activity(_) => {
+                    activity_wasi(output, self.host.environment.variables())
+                }
             };
             self.wasi = Some(Box::new(wasi));
         }
         let ctx = self.wasi.as_deref_mut().expect("made above");
         WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let seq = match &self.role {
+            Role::Activity(run) => run.seq(),
+            _ => CommitSeq::default(),
+        };
+        let http = self.http.get_or_insert_with(|| Box::new(OutgoingHttp::new(&self.host)));
+        http.view(&mut self.table, seq)
     }
 }
 
@@ -140,6 +168,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn misplaced(interface: &str, place: &str) -> wasmtime::Error {
     Refusal(format!("`{interface}` can be used inside {place} only")).into()
+}
+
+/// A level as it stands in histories.
+fn level_name(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warning",
+        tracing::Level::INFO => "information",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
+    }
 }
 
 /// A log line of a guest; the level has to be known to `tracing` when it is compiled.

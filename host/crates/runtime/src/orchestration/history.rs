@@ -1,11 +1,12 @@
-//! How actions and history events belong together: which event confirms which action, which
-//! completes it, and how to say so. Covers every kind of event, also those whose actions no guest
-//! can ask for yet.
+//! How actions and history events belong together: which event confirms which action, and which
+//! completes it. How they are told to people is in `description.rs`.
 
-use everstate_types::{Action, EventKind, Failure, Payload};
+use everstate_types::{Action, EventKind, FunctionName, Payload};
+
+use super::handles::Outcome;
 
 /// The action that an event completes, and how.
-pub(super) fn completion_of(event: &EventKind) -> Option<(usize, Result<Payload, Failure>)> {
+pub(super) fn completion_of(event: &EventKind) -> Option<(usize, Outcome)> {
     let (number, outcome) = match event {
         EventKind::ActivityCompleted { scheduled_id, result }
         | EventKind::SubOrchestrationCompleted { scheduled_id, result } => {
@@ -26,9 +27,22 @@ pub(super) fn completion_of(event: &EventKind) -> Option<(usize, Result<Payload,
     Some((usize::try_from(*number).ok()?, outcome))
 }
 
-/// Whether an event confirms an action: the same kind, target and content.
+/// Whether an event confirms an action: the same kind, name, target and input. What only says when
+/// or how something is done (tags, attempts, the time of a start) may differ.
 pub(super) fn confirms(event: &EventKind, action: &Action) -> bool {
     match (event, action) {
+        (
+            EventKind::ActivityScheduled { name, input, .. },
+            Action::CallActivity { name: asked, input: with, .. },
+        ) => is_same(name, asked) && input == with,
+        (
+            EventKind::SubOrchestrationCreated { name, instance_id, input, .. },
+            Action::CallSubOrchestration { name: asked, instance_id: id, input: with, .. },
+        )
+        | (
+            EventKind::OrchestrationStartSent { name, instance_id, input },
+            Action::StartOrchestration { name: asked, instance_id: id, input: with, .. },
+        ) => is_same(name, asked) && instance_id == id && input == with,
         (
             EventKind::EntityOperationCalled { entity, operation, input, .. },
             Action::CallEntity { entity: to, operation: asked, input: with },
@@ -37,67 +51,17 @@ pub(super) fn confirms(event: &EventKind, action: &Action) -> bool {
             EventKind::EntityOperationSignaled { entity, operation, input, .. },
             Action::SignalEntity { entity: to, operation: asked, input: with },
         ) => entity == to && operation == asked && input == with,
-        (
-            EventKind::OrchestrationStartSent { name, instance_id, input },
-            Action::StartOrchestration { name: asked, instance_id: id, input: with, .. },
-        ) => {
-            name.as_str().eq_ignore_ascii_case(asked.as_str()) && instance_id == id && input == with
+        (EventKind::TimerCreated { fire_at }, Action::CreateTimer { fire_at: asked }) => {
+            fire_at == asked
         }
+        (
+            EventKind::EventSent { instance_id, name, input },
+            Action::SendEvent { instance_id: to, name: asked, input: with },
+        ) => instance_id == to && name.to_lowercase() == asked.to_lowercase() && input == with,
         _ => false,
     }
 }
 
-/// What an orchestrator asks for, as in "asked to …".
-pub(super) fn describe_action(action: &Action) -> String {
-    match action {
-        Action::CallEntity { entity, operation, input } => {
-            format!("call operation '{operation}' of entity '{entity}'{}", with(input.as_ref()))
-        }
-        Action::SignalEntity { entity, operation, input } => {
-            format!("signal operation '{operation}' to entity '{entity}'{}", with(input.as_ref()))
-        }
-        Action::StartOrchestration { name, instance_id, input, .. } => {
-            format!("start orchestrator '{name}' as '{instance_id}'{}", with(Some(input)))
-        }
-    }
-}
-
-/// What an event that confirms an action says was done, as in "a previous execution …".
-pub(super) fn describe_event(event: &EventKind) -> String {
-    match event {
-        EventKind::EntityOperationCalled { entity, operation, input, .. } => {
-            format!("called operation '{operation}' of entity '{entity}'{}", with(input.as_ref()))
-        }
-        EventKind::EntityOperationSignaled { entity, operation, input, .. } => {
-            let input = with(input.as_ref());
-            format!("signaled operation '{operation}' to entity '{entity}'{input}")
-        }
-        EventKind::OrchestrationStartSent { name, instance_id, input } => {
-            format!("started orchestrator '{name}' as '{instance_id}'{}", with(Some(input)))
-        }
-        EventKind::ActivityScheduled { name, .. } => format!("scheduled activity '{name}'"),
-        EventKind::SubOrchestrationCreated { name, instance_id, .. } => {
-            format!("called orchestrator '{name}' as '{instance_id}'")
-        }
-        EventKind::TimerCreated { fire_at } => format!("created a timer for {fire_at}"),
-        EventKind::EventSent { instance_id, name, .. } => {
-            format!("sent the event '{name}' to '{instance_id}'")
-        }
-        EventKind::EntityLockRequested { lock_set, .. } => {
-            format!("asked to lock {} entities", lock_set.len())
-        }
-        EventKind::EntityUnlockSent { entity, .. } => format!("unlocked entity '{entity}'"),
-        _ => "did something else".to_owned(),
-    }
-}
-
-/// The beginning of an input, for people.
-fn with(input: Option<&Payload>) -> String {
-    const SHOWN_CHARS_MAX: usize = 80;
-    let Some(input) = input else { return " without input".to_owned() };
-    let mut text: String = input.as_str().chars().take(SHOWN_CHARS_MAX).collect();
-    if text.len() < input.len() {
-        text.push('…');
-    }
-    format!(" with {text}")
+fn is_same(name: &FunctionName, asked: &FunctionName) -> bool {
+    name.as_str().eq_ignore_ascii_case(asked.as_str())
 }

@@ -1,22 +1,24 @@
-//! The host side of the contract's interface `orchestration`.
+//! The host side of the contract's interface `orchestration`: what an orchestrator may ask for.
+//! Checks of what it passes are in `arguments.rs`; what it gets is decided in `script.rs`.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use everstate_types::limits::CUSTOM_STATUS_BYTES_MAX;
-use everstate_types::{Action, InstanceId, Payload};
+use everstate_types::limits::{ACTIONS_MAX, CUSTOM_STATUS_BYTES_MAX};
+use everstate_types::{Action, FunctionName, InstanceId, Payload, Tags, Timestamp};
 use rand::Rng;
 use uuid::Uuid;
 
-use super::script::ScriptError;
+use super::arguments;
+use super::script::{Script, ScriptError};
 use crate::bindings::imports::orchestration::{
-    Completion, Handle, Host, HttpCall, OrchestrationInfo, StartOptions,
+    ActivityOptions, Completion, Handle, Host, HttpCall, OrchestrationInfo, StartOptions,
 };
 use crate::bindings::imports::types::{EntityId, HostError, LogLevel};
 use crate::convert::{
-    entity_id, function_name, instance_id, level, not_available, optional_payload, payload,
-    to_failure,
+    entity_id, function_name, instance_id, invalid, level, not_available, optional_payload,
+    payload, to_failure,
 };
 use crate::determinism::Seed;
 use crate::error::Refusal;
@@ -25,7 +27,20 @@ use crate::state::{GuestState, Role, lock};
 /// The purpose of the generator behind `random`; WASI's generators have others.
 const RANDOM_PURPOSE: u64 = 3;
 
+/// Turns that are replayed before others get a chance to run.
+const REPLAYED_AT_ONCE_MAX: u64 = 128;
+
 type Answer<T> = wasmtime::Result<Result<T, HostError>>;
+
+/// Gives the guest the error of a check, and goes on with its value.
+macro_rules! checked {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
 
 impl Host for GuestState {
     fn info(&mut self) -> wasmtime::Result<OrchestrationInfo> {
@@ -55,7 +70,7 @@ impl Host for GuestState {
     fn new_guid(&mut self) -> wasmtime::Result<String> {
         let mut script = self.script()?;
         let number = script.next_guid();
-        // Other names than those of actions, which are four bytes long.
+        // Other names than those of actions, which are shorter.
         let name = [b"new-guid".as_slice(), &number.to_be_bytes()].concat();
         Ok(Uuid::new_v5(&script.item.execution_id.guid(), &name).hyphenated().to_string())
     }
@@ -69,6 +84,8 @@ impl Host for GuestState {
 
     fn log(&mut self, of: LogLevel, message: String) -> wasmtime::Result<()> {
         drop(self.script()?);
+        // What was printed before comes before.
+        self.flush_output();
         GuestState::log(self, level(of), &message);
         Ok(())
     }
@@ -89,20 +106,45 @@ impl Host for GuestState {
 
     fn call_activity(
         &mut self,
-        _name: String,
-        _input: String,
-        _tags: Vec<(String, String)>,
+        name: String,
+        input: String,
+        options: ActivityOptions,
     ) -> Answer<Handle> {
-        self.unavailable_action("call-activity")
+        let bytes_max = self.host.config.payload_bytes_max;
+        let mut script = self.script()?;
+        let name = checked!(function_name(&name));
+        let input = checked!(payload(input, bytes_max));
+        let tags = checked!(arguments::tags(options.tags, &script.item.tags));
+        let (first_attempt, attempt) = match options.retry_of {
+            None => (None, 1),
+            Some(handle) => match script.next_attempt(handle, &name) {
+                Some((first_attempt, attempt)) => (Some(first_attempt), attempt),
+                None => {
+                    let problem = format!("retry-of: {handle} is no handle of activity '{name}'");
+                    return Ok(Err(invalid(&problem)));
+                }
+            },
+        };
+        let action = Action::CallActivity { name, input, tags, first_attempt, attempt };
+        answer(script.act(action))
     }
 
     fn call_sub_orchestration(
         &mut self,
-        _name: String,
-        _input: String,
-        _options: StartOptions,
+        name: String,
+        input: String,
+        options: StartOptions,
     ) -> Answer<Handle> {
-        self.unavailable_action("call-sub-orchestration")
+        let bytes_max = self.host.config.payload_bytes_max;
+        let mut script = self.script()?;
+        let start = checked!(Start::new(&script, &name, input, options, bytes_max));
+        let Start { name, instance_id, input, tags, start_at } = start;
+        let own_id = script.item.instance_id.as_str();
+        if instance_id.as_str().to_lowercase() == own_id.to_lowercase() {
+            return Ok(Err(invalid(&"a child cannot have the id of its parent")));
+        }
+        let action = Action::CallSubOrchestration { name, instance_id, input, tags, start_at };
+        answer(script.act(action))
     }
 
     fn start_orchestration(
@@ -113,27 +155,11 @@ impl Host for GuestState {
     ) -> Answer<String> {
         let bytes_max = self.host.config.payload_bytes_max;
         let mut script = self.script()?;
-        if options.start_at.is_some() {
-            return Ok(Err(not_available("a start at a later time")));
-        }
-        let parsed = function_name(&name).and_then(|name| Ok((name, payload(input, bytes_max)?)));
-        let (name, input) = match parsed {
-            Ok(parsed) => parsed,
-            Err(error) => return Ok(Err(error)),
-        };
-        let id = match options.instance_id.as_deref().map(instance_id) {
-            Some(Ok(id)) => id,
-            Some(Err(error)) => return Ok(Err(error)),
-            None => {
-                let guid = script.item.execution_id.action_guid(script.next_number());
-                InstanceId::from_guid(guid)
-            }
-        };
-        let started = id.to_string();
-        let action =
-            Action::StartOrchestration { name, instance_id: id, input, tags: options.tags };
-        let sent = script.send(action);
-        answer(sent.map(|()| started))
+        let start = checked!(Start::new(&script, &name, input, options, bytes_max));
+        let Start { name, instance_id, input, tags, start_at } = start;
+        let id = instance_id.to_string();
+        let action = Action::StartOrchestration { name, instance_id, input, tags, start_at };
+        answer(script.act(action).map(|_| id))
     }
 
     fn call_entity(
@@ -144,14 +170,9 @@ impl Host for GuestState {
     ) -> Answer<Handle> {
         let bytes_max = self.host.config.payload_bytes_max;
         let mut script = self.script()?;
-        let parsed =
-            entity_id(&entity).and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
-        match parsed {
-            Ok((entity, input)) => {
-                answer(script.call(Action::CallEntity { entity, operation, input }))
-            }
-            Err(error) => Ok(Err(error)),
-        }
+        let entity = checked!(entity_id(&entity));
+        let input = checked!(optional_payload(input, bytes_max));
+        answer(script.act(Action::CallEntity { entity, operation, input }))
     }
 
     fn signal_entity(
@@ -166,38 +187,52 @@ impl Host for GuestState {
         if at.is_some() {
             return Ok(Err(not_available("a signal at a later time")));
         }
-        let parsed =
-            entity_id(&entity).and_then(|entity| Ok((entity, optional_payload(input, bytes_max)?)));
-        match parsed {
-            Ok((entity, input)) => {
-                answer(script.send(Action::SignalEntity { entity, operation, input }))
-            }
-            Err(error) => Ok(Err(error)),
-        }
+        let entity = checked!(entity_id(&entity));
+        let input = checked!(optional_payload(input, bytes_max));
+        answer(script.act(Action::SignalEntity { entity, operation, input }).map(drop))
     }
 
     fn lock_entities(&mut self, _entities: Vec<EntityId>) -> Answer<Handle> {
-        self.unavailable_action("lock-entities")
+        drop(self.script()?);
+        Ok(Err(not_available("lock-entities")))
     }
 
     fn unlock_entities(&mut self, _lock: Handle) -> Answer<()> {
-        self.unavailable_action("unlock-entities")
+        drop(self.script()?);
+        Ok(Err(not_available("unlock-entities")))
     }
 
-    fn create_timer(&mut self, _fire_at: u64) -> Answer<Handle> {
-        self.unavailable_action("create-timer")
+    fn create_timer(&mut self, fire_at: u64) -> Answer<Handle> {
+        let fire_at = Timestamp::from_millis(fire_at);
+        answer(self.script()?.act(Action::CreateTimer { fire_at }))
     }
 
-    fn wait_for_event(&mut self, _name: String) -> Answer<Handle> {
-        self.unavailable_action("wait-for-event")
+    fn wait_for_event(&mut self, name: String) -> Answer<Handle> {
+        let mut script = self.script()?;
+        checked!(arguments::event_name(&name));
+        answer(script.wait_for_event(&name))
     }
 
-    fn send_event(&mut self, _instance_id: String, _name: String, _data: String) -> Answer<()> {
-        self.unavailable_action("send-event")
+    fn send_event(&mut self, id: String, name: String, data: String) -> Answer<()> {
+        let bytes_max = self.host.config.payload_bytes_max;
+        let mut script = self.script()?;
+        let instance_id = checked!(instance_id(&id));
+        checked!(arguments::event_name(&name));
+        let input = checked!(payload(data, bytes_max));
+        answer(script.act(Action::SendEvent { instance_id, name, input }).map(drop))
     }
 
-    fn call_http(&mut self, _request: HttpCall) -> Answer<Handle> {
-        self.unavailable_action("call-http")
+    fn call_http(&mut self, request: HttpCall) -> Answer<Handle> {
+        let bytes_max = self.host.config.payload_bytes_max;
+        let mut script = self.script()?;
+        let action = Action::CallActivity {
+            name: FunctionName::http_activity(),
+            input: checked!(arguments::http_call(&request, bytes_max)),
+            tags: Tags::new(),
+            first_attempt: None,
+            attempt: 1,
+        };
+        answer(script.act(action))
     }
 
     fn cancel(&mut self, handle: Handle) -> wasmtime::Result<()> {
@@ -211,7 +246,7 @@ impl Host for GuestState {
         let grown = self.limits.memory_grown_bytes();
         let Role::Orchestrator(script) = &self.role else { unreachable!("checked above") };
         let script = Arc::clone(script);
-        let mut was_suspended = false;
+        let turns_before = lock(&script).turns_count();
         let (handle, outcome) = poll_fn(|_| {
             let mut script = lock(&script);
             match script.wait_any(&handles) {
@@ -219,15 +254,18 @@ impl Host for GuestState {
                 Ok(None) => {
                     // Nobody wakes this future: the executor polls it in the next turn.
                     script.memory_grown_bytes = grown;
-                    was_suspended = true;
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(raise(error))),
             }
         })
         .await?;
-        if was_suspended {
+        let turns = lock(&script).turns_count();
+        if turns != turns_before {
             self.limits.begin(self.host.config.turn_cpu_ms_max);
+        }
+        if turns / REPLAYED_AT_ONCE_MAX != turns_before / REPLAYED_AT_ONCE_MAX {
+            tokio::task::yield_now().await;
         }
         let outcome = match outcome {
             Ok(result) => Ok(result.as_str().to_owned()),
@@ -236,28 +274,64 @@ impl Host for GuestState {
         Ok(Completion { handle, outcome })
     }
 
-    fn continue_as_new(&mut self, _input: String, _preserve_events: bool) -> wasmtime::Result<()> {
-        drop(self.script()?);
-        let text = "continue-as-new is not available in this version of the host";
-        Err(Refusal(text.to_owned()).into())
+    fn continue_as_new(&mut self, input: String, preserve_events: bool) -> wasmtime::Result<()> {
+        let bytes_max = self.host.config.payload_bytes_max;
+        let mut script = self.script()?;
+        let bytes = input.len();
+        if bytes > bytes_max {
+            let text = format!(
+                "continue-as-new: the input has {bytes} bytes, limits.payload_bytes_max allows \
+                 {bytes_max}"
+            );
+            return Err(Refusal(text).into());
+        }
+        script.continue_as_new(Payload::from(input), preserve_events);
+        Ok(())
     }
 }
 
-impl GuestState {
-    fn unavailable_action<T>(&mut self, what: &str) -> Answer<T> {
-        drop(self.script()?);
-        Ok(Err(not_available(what)))
+/// A start of another orchestration, checked.
+struct Start {
+    name: FunctionName,
+    instance_id: InstanceId,
+    input: Payload,
+    tags: Tags,
+    start_at: Option<Timestamp>,
+}
+
+impl Start {
+    fn new(
+        script: &Script,
+        name: &str,
+        input: String,
+        options: StartOptions,
+        bytes_max: usize,
+    ) -> Result<Self, HostError> {
+        let instance_id = match options.instance_id {
+            Some(id) => instance_id(&id)?,
+            None => {
+                let guid = script.item.execution_id.action_guid(script.next_number());
+                InstanceId::from_guid(guid)
+            }
+        };
+        Ok(Self {
+            name: function_name(name)?,
+            instance_id,
+            input: payload(input, bytes_max)?,
+            tags: arguments::tags(options.tags, &script.item.tags)?,
+            start_at: options.start_at.map(Timestamp::from_millis),
+        })
     }
 }
 
-/// What the guest gets for an action.
+/// What the guest gets for what it asked.
 fn answer<T>(result: Result<T, ScriptError>) -> Answer<T> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(ScriptError::TooManyActions) => {
-            let problem = "one execution has too many actions; use continue-as-new";
-            Ok(Err(HostError::LimitExceeded(problem.to_owned())))
-        }
+        Err(ScriptError::TooMany) => Ok(Err(HostError::LimitExceeded(format!(
+            "one execution has at most {ACTIONS_MAX} actions and as many waits for events; use \
+             continue-as-new"
+        )))),
         Err(error) => Err(raise(error)),
     }
 }
@@ -265,8 +339,8 @@ fn answer<T>(result: Result<T, ScriptError>) -> Answer<T> {
 /// The trap for a call that has no answer.
 fn raise(error: ScriptError) -> wasmtime::Error {
     let text = match error {
-        ScriptError::Mismatch => "the run does not follow its history".to_owned(),
-        ScriptError::TooManyActions => "too many actions".to_owned(),
+        ScriptError::Diverged => "the run does not follow its history".to_owned(),
+        ScriptError::TooMany => "too many actions".to_owned(),
         ScriptError::BadHandle(text) => text,
     };
     Refusal(text).into()

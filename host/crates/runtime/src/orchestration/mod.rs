@@ -1,10 +1,16 @@
 //! Turns of orchestrators: a fresh guest or a suspended one, run until it ends or waits.
 
+mod arguments;
+mod description;
+mod events;
+mod handles;
 mod history;
 mod host;
+mod outcome;
 mod script;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turns;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -32,7 +38,7 @@ pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> Orchest
         }
         None => match host.catalog.code(item.component).await {
             Ok(code) => begin(&host, code, item),
-            Err(error) => return ended(OrchestrationResult::Failed(error.into_failure())),
+            Err(error) => return Script::new(item).end(Err(error.into_failure())),
         },
     };
     let result = poll_fn(|context| {
@@ -57,10 +63,7 @@ fn begin(host: &Arc<Host>, code: Arc<Code>, item: OrchestrationWorkItem) -> Orch
 
 fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> OrchestratorFuture {
     Box::pin(async move {
-        let (name, instance_id) = {
-            let item = &lock(&script).item;
-            (item.name.clone(), item.instance_id.clone())
-        };
+        let name = lock(&script).item.name.clone();
         let Some(interface) = &code.orchestrator else {
             return Err(GuestError::FunctionNotFound(name.to_string(), "an orchestrator"));
         };
@@ -75,9 +78,6 @@ fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> O
             Ok(result) => Ok(result.map_err(crate::convert::failure)),
             Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
         };
-        if let Err(error) = &result {
-            tracing::warn!(function = %name, instance = %instance_id, "{error}");
-        }
         store.data_mut().flush_output();
         result
     })
@@ -90,45 +90,41 @@ fn conclude(
     result: Option<Result<Result<String, Failure>, GuestError>>,
 ) -> OrchestrationOutcome {
     let mut script = lock(&guest.script);
-    if let Some(Ok(_)) = &result {
-        script.end();
-    }
-    if let Some(mismatch) = script.take_mismatch() {
-        return ended(OrchestrationResult::Failed(mismatch));
-    }
-    let (actions, custom_status) = script.take_outcome();
-    let result = match result {
-        Some(result) => ending(result, host.config.payload_bytes_max),
-        None => {
-            let id = script.item.instance_id.clone();
-            let grown = script.memory_grown_bytes;
-            drop(script);
-            let dropped = lock(&host.suspended).keep(id, guest, grown);
-            drop(dropped);
-            OrchestrationResult::Waiting
+    let Some(result) = result else {
+        let outcome = script.suspend();
+        let id = script.item.instance_id.clone();
+        let grown = script.memory_grown_bytes;
+        drop(script);
+        let dropped = lock(&host.suspended).keep(id, guest, grown);
+        drop(dropped);
+        return outcome;
+    };
+    let (result, problem) = match result {
+        Ok(Ok(output)) => (output_of(output, &script, host.config.payload_bytes_max), None),
+        Ok(Err(failure)) => (Err(failure), None),
+        Err(error) => {
+            let problem = error.to_string();
+            (Err(error.into_failure()), Some(problem))
         }
     };
-    OrchestrationOutcome { actions, custom_status, result }
-}
-
-/// How an orchestrator ended that did.
-fn ending(
-    result: Result<Result<String, Failure>, GuestError>,
-    bytes_max: usize,
-) -> OrchestrationResult {
-    match result {
-        Ok(Ok(output)) if output.len() > bytes_max => {
-            let (bytes, limit) = (output.len(), bytes_max);
-            let error = GuestError::PayloadTooLarge { what: "the output", bytes, limit };
-            OrchestrationResult::Failed(error.into_failure())
-        }
-        Ok(Ok(output)) => OrchestrationResult::Completed(Payload::from(output)),
-        Ok(Err(failure)) => OrchestrationResult::Failed(failure),
-        Err(error) => OrchestrationResult::Failed(error.into_failure()),
+    let outcome = script.end(result);
+    let problem = match &outcome.result {
+        OrchestrationResult::Diverged(failure) => Some(&failure.error_message),
+        _ => problem.as_ref(),
+    };
+    if let Some(problem) = problem {
+        let OrchestrationWorkItem { name, instance_id, .. } = &script.item;
+        tracing::warn!(function = %name, instance = %instance_id, "{problem}");
     }
+    outcome
 }
 
-/// An outcome without anything but an end.
-fn ended(result: OrchestrationResult) -> OrchestrationOutcome {
-    OrchestrationOutcome { actions: Vec::new(), custom_status: None, result }
+/// What an orchestrator returned, unless it is too large. What nobody will see may have any size.
+fn output_of(output: String, script: &Script, bytes_max: usize) -> Result<Payload, Failure> {
+    if output.len() > bytes_max && !script.begins_anew() {
+        let (bytes, limit) = (output.len(), bytes_max);
+        let error = GuestError::PayloadTooLarge { what: "the output", bytes, limit };
+        return Err(error.into_failure());
+    }
+    Ok(Payload::from(output))
 }

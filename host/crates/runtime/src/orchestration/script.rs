@@ -1,53 +1,55 @@
 //! [`Script`]: what one execution of an orchestrator may see, and what it has asked for.
 //!
-//! The script holds the history against the calls of the guest. Actions have numbers from one
-//! counter: a number that the history has must stand for the same action, any other is new. It is
-//! pure data without guest, clock or I/O, so that replay can be tested without WebAssembly.
+//! A replay re-enacts the recorded turns. The guest runs until it waits for what has not come; then
+//! the next turn is taken in, with its clock and its events, and the guest goes on. It may ask for
+//! exactly the actions that the recorded turn confirms. When the recorded turns are over, the live
+//! one is taken in the same way, and its actions are new. When that is over, the guest is suspended.
 //!
-//! A script outlives a turn when its guest is kept suspended; `continue_with` gives it the next
-//! events. Whether that happened or all was replayed makes no difference to any answer.
+//! A guest that is kept in the meantime lives through the same turns in the same order, so that
+//! nothing it sees depends on whether it was kept or replayed.
+//!
+//! The script is pure data without guest, clock or I/O, so that replay can be tested without
+//! WebAssembly.
 
-use std::sync::Arc;
-
-use everstate_engine::guest::OrchestrationWorkItem;
+use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem};
 use everstate_types::limits::ACTIONS_MAX;
-use everstate_types::{Action, EventKind, Failure, HistoryEvent, Payload, Timestamp};
+use everstate_types::{Action, EventKind, Failure, FunctionName, InnerFailure, Payload, Timestamp};
 use rand_chacha::ChaCha12Rng;
 
-use super::history::{completion_of, confirms, describe_action, describe_event};
+use super::description::{describe_action, describe_event};
+use super::events::Events;
+use super::handles::{Handles, Outcome, State};
+use super::history::{completion_of, confirms};
+use super::outcome::LiveOutcome;
+use super::turns::{TurnEvents, Turns};
+
+/// Handles of waiters for events have this bit: they are no actions and have numbers of their own.
+const EVENT_BIT: u32 = 1 << 31;
 
 /// One execution as its guest sees it.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// The turn under way: the execution, and what is known of it.
+    /// The execution, and what is known of it. Without its events: they are in `turns`.
     pub(crate) item: OrchestrationWorkItem,
+    turns: Turns,
     /// What the execution was started with.
     input: Payload,
     /// The orchestrator's clock.
     time: Timestamp,
-    /// Where in `item.history` the confirmation of each action stands, by action number.
-    recorded: Vec<Option<usize>>,
-    /// By action number: what has come and was not taken.
-    completions: Vec<Option<Completion>>,
-    /// By action number: what has become of each action of this run.
-    handles: Vec<Handle>,
-    /// Counts the completions that came in.
-    completions_seen: u32,
-    /// The latest completion that was delivered.
-    delivered: u32,
-    /// Counts the turns that this script has seen. 0 stands for all that is replayed.
-    turn: u32,
-    /// The turn that the latest delivered completion came in with.
-    delivered_turn: u32,
-    /// New actions of this turn.
-    actions: Vec<Action>,
-    /// The number of the first of them.
-    actions_start: usize,
-    custom_status: Option<Option<Payload>>,
+    handles: Handles,
+    events: Events,
+    /// Counts completions and events as they arrive.
+    arrivals: u32,
+    /// How many actions there were before the live turn.
+    recorded_actions: usize,
+    /// What the live turn gave so far.
+    live: LiveOutcome,
+    /// The input of the next generation, and whether events go along.
+    next_generation: Option<(Payload, bool)>,
     /// The guest waits for what has not come.
-    waiting: bool,
+    is_waiting: bool,
     /// Why the run cannot go on, if it does not follow its history.
-    mismatch: Option<Failure>,
+    divergence: Option<Failure>,
     guids: u64,
     /// The generator behind `random`, once it is used.
     pub(crate) random: Option<ChaCha12Rng>,
@@ -55,132 +57,89 @@ pub(crate) struct Script {
     pub(crate) memory_grown_bytes: usize,
 }
 
-/// What has become of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handle {
-    /// Nothing comes back from it.
-    Silent,
-    /// Its completion was not taken yet.
-    Open,
-    /// The guest has its completion.
-    Taken,
-    /// The guest gave up on it.
-    Cancelled,
-}
-
-#[derive(Debug)]
-struct Completion {
-    /// Its place among all completions.
-    order: u32,
-    /// The turn it came in with, and that turn's time.
-    turn: u32,
-    time: Timestamp,
-    outcome: Result<Payload, Failure>,
-}
-
 /// A handle and how what it stands for has ended.
-pub(crate) type Delivery = (u32, Result<Payload, Failure>);
+pub(crate) type Delivery = (u32, Outcome);
 
 /// Why a call of the guest got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScriptError {
     /// The run does not follow its history; the script has the failure.
-    Mismatch,
-    /// More actions than [`ACTIONS_MAX`].
-    TooManyActions,
+    Diverged,
+    /// More actions, or more waiters for events, than [`ACTIONS_MAX`].
+    TooMany,
     /// A wait for something that cannot come; the text says why.
     BadHandle(String),
 }
 
 impl Script {
     /// A script for the first turn, or for a replay.
-    pub(crate) fn new(item: OrchestrationWorkItem) -> Self {
-        let history = Arc::clone(&item.history);
-        let new_events = Arc::clone(&item.new_events);
+    pub(crate) fn new(mut item: OrchestrationWorkItem) -> Self {
+        let history = std::mem::take(&mut item.history);
+        let turns = Turns::new(history, std::mem::take(&mut item.new_events));
         let mut script = Self {
             item,
+            turns,
             input: Payload::null(),
             time: Timestamp::default(),
-            recorded: Vec::new(),
-            completions: Vec::new(),
-            handles: Vec::new(),
-            completions_seen: 0,
-            delivered: 0,
-            turn: 0,
-            delivered_turn: 0,
-            actions: Vec::new(),
-            actions_start: 0,
-            custom_status: None,
-            waiting: false,
-            mismatch: None,
+            handles: Handles::default(),
+            events: Events::default(),
+            arrivals: 0,
+            recorded_actions: 0,
+            live: LiveOutcome::default(),
+            next_generation: None,
+            is_waiting: false,
+            divergence: None,
             guids: 0,
             random: None,
             memory_grown_bytes: 0,
         };
-        let first_turn = history.iter().chain(new_events.iter()).find_map(turn_time);
-        script.time = first_turn.unwrap_or_default();
-        script.take_in(&history);
-        script.actions_start = script.recorded.len();
-        script.turn = 1;
-        script.take_in(&new_events);
-        if history.is_empty() {
-            script.delivered_turn = 1;
+        if let Some(first) = script.turns.take_next() {
+            script.take_in(&first);
         }
         script
     }
 
     /// Whether a guest that is suspended with this script may go on with `item` instead of being
-    /// replayed: it has seen exactly what `item.history` holds.
+    /// replayed: it has lived through exactly what the history holds.
     pub(crate) fn fits(&self, item: &OrchestrationWorkItem) -> bool {
-        let before = self.item.history.len();
-        let seen = before + self.item.new_events.len();
-        let same_execution = self.item.execution_id == item.execution_id
+        let was_rewound =
+            item.new_events.iter().any(|e| matches!(e.kind, EventKind::ExecutionRewound { .. }));
+        let actions = self.recorded_actions..self.handles.len();
+        self.item.execution_id == item.execution_id
             && self.item.component == item.component
-            && self.item.name == item.name;
-        if !same_execution || item.history.len() < seen {
-            return false;
-        }
-        let mut number = self.actions_start;
-        item.history[before..seen] == self.item.new_events[..]
-            && item.history[seen..].iter().all(|event| {
-                let confirmed = usize::try_from(event.event_id) == Ok(number);
-                number += usize::from(confirmed);
-                confirmed || event.kind == EventKind::OrchestratorCompleted
-            })
-            && number == self.handles.len()
+            && self.item.name == item.name
+            && !was_rewound
+            && self.turns.are_seen_in(&item.history, actions)
     }
 
-    /// Begins the next turn of a suspended guest.
-    pub(crate) fn continue_with(&mut self, item: OrchestrationWorkItem) {
-        let new_events = Arc::clone(&item.new_events);
+    /// Adds the next turn, for a suspended guest. It is taken in when the guest looks.
+    pub(crate) fn continue_with(&mut self, mut item: OrchestrationWorkItem) {
+        let history = std::mem::take(&mut item.history);
+        self.turns.continue_with(history.len(), std::mem::take(&mut item.new_events));
         self.item = item;
-        self.turn += 1;
-        self.recorded.clear();
-        self.actions_start = self.handles.len();
-        self.waiting = false;
-        self.take_in(&new_events);
+        self.is_waiting = false;
     }
 
-    /// Reads events that come next.
-    fn take_in(&mut self, events: &[HistoryEvent]) {
-        let mut time = self.time;
-        for (index, event) in events.iter().enumerate() {
-            if let Some(turn_time) = turn_time(event) {
-                time = turn_time;
-            } else if let EventKind::ExecutionStarted { input, .. } = &event.kind {
-                self.input = input.clone();
-            } else if let Ok(number) = usize::try_from(event.event_id) {
-                // Only what is replayed confirms anything; new events are what came in.
-                if self.turn == 0 {
-                    put(&mut self.recorded, number, index);
+    fn take_in(&mut self, turn: &TurnEvents) {
+        if !turn.is_recorded {
+            self.recorded_actions = self.handles.len();
+        }
+        for event in turn.iter() {
+            match &event.kind {
+                EventKind::OrchestratorStarted => self.time = self.time.max(event.timestamp),
+                EventKind::ExecutionStarted { input, .. } => self.input = input.clone(),
+                EventKind::GenericEvent { data } if turn.is_recorded => {
+                    self.live.count_log_line(data.len());
                 }
-            } else if let Some((number, outcome)) = completion_of(&event.kind) {
-                self.completions_seen += 1;
-                let order = self.completions_seen;
-                let taken = self.handles.get(number).is_some_and(|handle| *handle != Handle::Open);
-                if !taken {
-                    let completion = Completion { order, turn: self.turn, time, outcome };
-                    put(&mut self.completions, number, completion);
+                EventKind::EventRaised { name, input } => {
+                    self.arrivals += 1;
+                    self.events.raise(self.arrivals, name, input.clone());
+                }
+                kind => {
+                    if let Some((number, outcome)) = completion_of(kind) {
+                        self.arrivals += 1;
+                        self.handles.complete(number, self.arrivals, outcome);
+                    }
                 }
             }
         }
@@ -198,12 +157,17 @@ impl Script {
 
     /// Whether what runs now ran in an earlier turn.
     pub(crate) fn is_replaying(&self) -> bool {
-        self.delivered_turn != self.turn
+        self.turns.is_recorded()
     }
 
     /// Whether the guest waits for what has not come.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting
+        self.is_waiting
+    }
+
+    /// How many turns the guest has lived through.
+    pub(crate) fn turns_count(&self) -> u64 {
+        self.turns.taken_count()
     }
 
     /// Counts the GUIDs that were given out.
@@ -217,149 +181,211 @@ impl Script {
         i32::try_from(self.handles.len()).unwrap_or(i32::MAX)
     }
 
-    /// The guest asks for something that completes.
-    pub(crate) fn call(&mut self, action: Action) -> Result<u32, ScriptError> {
-        self.act(action, Handle::Open)
+    /// The first attempt at the same work as the activity `handle`, and the number of the next
+    /// attempt. `None` if that is no activity of this name.
+    pub(crate) fn next_attempt(&self, handle: u32, name: &FunctionName) -> Option<(i32, u32)> {
+        self.handles.next_attempt(handle, name)
     }
 
-    /// The guest asks for something that nothing comes back from.
-    pub(crate) fn send(&mut self, action: Action) -> Result<(), ScriptError> {
-        self.act(action, Handle::Silent).map(|_| ())
-    }
-
-    fn act(&mut self, action: Action, handle: Handle) -> Result<u32, ScriptError> {
+    /// The guest asks for something; gives the handle, for what completes.
+    pub(crate) fn act(&mut self, action: Action) -> Result<u32, ScriptError> {
         let number = self.handles.len();
-        let as_handle = u32::try_from(number).unwrap_or(u32::MAX);
-        if as_handle >= ACTIONS_MAX {
-            return Err(ScriptError::TooManyActions);
+        let handle = u32::try_from(number).unwrap_or(u32::MAX);
+        if handle >= ACTIONS_MAX {
+            return Err(ScriptError::TooMany);
         }
-        match self.recorded.get(number).copied().flatten() {
-            Some(index) if confirms(&self.item.history[index].kind, &action) => {}
-            Some(index) => {
-                let event = describe_event(&self.item.history[index].kind);
-                let now = describe_action(&action);
-                return Err(self.mismatched(number, &event, &format!("asked to {now}")));
-            }
-            None if self.is_replaying() => {
-                let now = describe_action(&action);
-                return Err(self.mismatched(number, "did nothing", &format!("asked to {now}")));
-            }
-            None => self.actions.push(action),
+        self.handles.push(&action);
+        if !self.is_replaying() {
+            self.live.actions.push(action);
+            return Ok(handle);
         }
-        self.handles.push(handle);
-        Ok(as_handle)
+        let (then, place) = match self.turns.next_confirmation() {
+            Some((_, event))
+                if usize::try_from(event.event_id) == Ok(number)
+                    && confirms(&event.kind, &action) =>
+            {
+                self.turns.confirmed();
+                return Ok(handle);
+            }
+            Some((index, event)) => (describe_event(&event.kind), event_at(index)),
+            None => {
+                let place = format!("the turn ends with {}", event_at(self.turns.turn_end() - 1));
+                ("asked for nothing more".to_owned(), place)
+            }
+        };
+        let now = format!("asked to {}", describe_action(&action));
+        Err(self.diverge(&format!("as action {number}, "), &then, &place, &now))
     }
 
-    /// Takes the completion that came first among these handles; `None`: the guest has to wait.
+    /// The guest waits for the next event of a name; gives the handle.
+    pub(crate) fn wait_for_event(&mut self, name: &str) -> Result<u32, ScriptError> {
+        let handle = u32::try_from(self.events.waiters_count()).unwrap_or(u32::MAX);
+        if handle >= ACTIONS_MAX {
+            return Err(ScriptError::TooMany);
+        }
+        self.events.wait(name);
+        Ok(handle | EVENT_BIT)
+    }
+
+    /// Takes the completion that came first among these handles, if need be in a later turn.
+    /// `None`: there is no later turn; the guest has to wait.
     pub(crate) fn wait_any(&mut self, handles: &[u32]) -> Result<Option<Delivery>, ScriptError> {
         if handles.is_empty() {
             return Err(ScriptError::BadHandle("wait-any without handles never ends".to_owned()));
         }
-        let mut first: Option<(u32, u32)> = None;
-        for &handle in handles {
-            let number = handle as usize;
-            let problem = match self.handles.get(number) {
-                Some(Handle::Open) => None,
-                Some(Handle::Silent) | None => Some("is unknown"),
-                Some(Handle::Taken) => Some("was taken before"),
-                Some(Handle::Cancelled) => Some("was cancelled"),
-            };
-            if let Some(problem) = problem {
-                return Err(ScriptError::BadHandle(format!("wait-any: handle {handle} {problem}")));
+        loop {
+            if let Some(handle) = self.first_ready(handles)? {
+                return Ok(self.take(handle).map(|outcome| (handle, outcome)));
             }
-            let order = self.completions.get(number).and_then(Option::as_ref).map(|c| c.order);
-            if let Some(order) = order
-                && first.is_none_or(|(earliest, _)| order < earliest)
-            {
-                first = Some((order, handle));
-            }
-        }
-        let Some((_, handle)) = first else {
             self.check_all_repeated("waits")?;
-            self.waiting = true;
-            return Ok(None);
-        };
-        Ok(self.deliver(handle).map(|outcome| (handle, outcome)))
+            let Some(turn) = self.turns.take_next() else {
+                self.is_waiting = true;
+                return Ok(None);
+            };
+            self.take_in(&turn);
+        }
     }
 
-    fn deliver(&mut self, handle: u32) -> Option<Result<Payload, Failure>> {
-        let number = handle as usize;
-        let completion = self.completions.get_mut(number)?.take()?;
-        self.handles[number] = Handle::Taken;
-        if completion.order > self.delivered {
-            self.delivered = completion.order;
-            self.delivered_turn = completion.turn;
-            self.time = self.time.max(completion.time);
+    fn first_ready(&self, handles: &[u32]) -> Result<Option<u32>, ScriptError> {
+        let mut first: Option<(u32, u32)> = None;
+        for &handle in handles {
+            let problem = match self.state(handle) {
+                Some(State::Open) => continue,
+                Some(State::Ready(order)) => {
+                    if first.is_none_or(|(earliest, _)| order < earliest) {
+                        first = Some((order, handle));
+                    }
+                    continue;
+                }
+                Some(State::Silent) | None => "is unknown",
+                Some(State::Taken) => "was taken before",
+                Some(State::Cancelled) => "was cancelled",
+            };
+            return Err(ScriptError::BadHandle(format!("wait-any: handle {handle} {problem}")));
         }
-        Some(completion.outcome)
+        Ok(first.map(|(_, handle)| handle))
+    }
+
+    fn state(&self, handle: u32) -> Option<State> {
+        match waiter(handle) {
+            Some(number) => self.events.state(number),
+            None => self.handles.state(handle as usize),
+        }
+    }
+
+    fn take(&mut self, handle: u32) -> Option<Outcome> {
+        match waiter(handle) {
+            Some(number) => self.events.take(number).map(Ok),
+            None => self.handles.take(handle as usize),
+        }
     }
 
     /// The guest gives up on a handle.
     pub(crate) fn cancel(&mut self, handle: u32) {
-        let number = handle as usize;
-        if let Some(state @ Handle::Open) = self.handles.get_mut(number) {
-            *state = Handle::Cancelled;
-            if let Some(completion) = self.completions.get_mut(number) {
-                *completion = None;
-            }
+        if let Some(number) = waiter(handle) {
+            self.events.cancel(number);
+        } else if self.handles.cancel(handle as usize)
+            && !self.is_replaying()
+            && let Ok(number) = i32::try_from(handle)
+        {
+            self.live.cancelled.push(number);
         }
     }
 
     /// The guest shows something of itself. Said before, when replaying.
     pub(crate) fn set_custom_status(&mut self, status: Option<Payload>) {
         if !self.is_replaying() {
-            self.custom_status = Some(status);
+            self.live.custom_status = Some(status);
         }
     }
 
-    /// The guest has returned. If it has not repeated all that the history has, that is a mismatch.
-    pub(crate) fn end(&mut self) {
-        if self.check_all_repeated("ended").is_err() {
-            tracing::debug!(instance_id = %self.item.instance_id, "ended before its history");
+    /// The guest logs something that it did not log before. It is kept if there is room.
+    pub(crate) fn keep_log_line(&mut self, level: &str, line: &str) {
+        self.live.keep_log_line(level, line);
+    }
+
+    /// The guest wants to begin anew when it returns well.
+    pub(crate) fn continue_as_new(&mut self, input: Payload, preserves_events: bool) {
+        self.next_generation = Some((input, preserves_events));
+    }
+
+    /// Whether the guest wants to begin anew.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.next_generation.is_some()
+    }
+
+    /// The guest waits: what the live turn gave.
+    pub(crate) fn suspend(&mut self) -> OrchestrationOutcome {
+        self.live.take(OrchestrationResult::Waiting)
+    }
+
+    /// The guest has ended: what the live turn gave. An end that the history does not have is a
+    /// divergence, whatever caused it.
+    pub(crate) fn end(&mut self, result: Result<Payload, Failure>) -> OrchestrationOutcome {
+        if self.is_replaying() && self.divergence.is_none() {
+            self.end_too_early(&result);
+        }
+        if let Some(divergence) = self.divergence.take() {
+            return OrchestrationOutcome::of(OrchestrationResult::Diverged(divergence));
+        }
+        let result = match (result, self.next_generation.take()) {
+            (Ok(_), Some((input, preserves_events))) => {
+                let untaken = self.events.take_untaken();
+                let events = if preserves_events { untaken } else { Vec::new() };
+                OrchestrationResult::ContinuedAsNew { input, events }
+            }
+            (Ok(output), None) => OrchestrationResult::Completed(output),
+            (Err(failure), _) => OrchestrationResult::Failed(failure),
+        };
+        self.live.take(result)
+    }
+
+    fn end_too_early(&mut self, result: &Result<Payload, Failure>) {
+        let now = match result {
+            Ok(_) => "ended".to_owned(),
+            Err(Failure { error_type, error_message, .. }) => {
+                format!("failed ({error_type}: {error_message})")
+            }
+        };
+        if self.check_all_repeated(&now).is_ok() {
+            let place = format!("after {}", event_at(self.turns.turn_end() - 1));
+            self.diverge("", "waited and went on", &place, &now);
+        }
+        if let (Some(divergence), Err(failure)) = (&mut self.divergence, result) {
+            divergence.inner_failures.push(InnerFailure {
+                error_type: failure.error_type.clone(),
+                error_message: failure.error_message.clone(),
+                stack_trace: failure.stack_trace.clone(),
+            });
+            divergence.inner_failures.extend(failure.inner_failures.iter().cloned());
         }
     }
 
+    /// Whether the recorded turn that was taken in last confirms no action that is still missing.
     fn check_all_repeated(&mut self, now: &str) -> Result<(), ScriptError> {
-        let number = self.handles.len();
-        let mut rest = self.recorded.iter().enumerate().skip(number);
-        let missing = rest.find_map(|(number, index)| index.map(|index| (number, index)));
-        let Some((missing, index)) = missing else { return Ok(()) };
-        let event = describe_event(&self.item.history[index].kind);
-        Err(self.mismatched(missing, &event, &format!("{now} without it")))
+        let Some((index, event)) = self.turns.next_confirmation() else { return Ok(()) };
+        let (number, then) = (event.event_id, describe_event(&event.kind));
+        let now = format!("{now} without it");
+        Err(self.diverge(&format!("as action {number}, "), &then, &event_at(index), &now))
     }
 
-    /// What this turn gave besides its result.
-    pub(crate) fn take_outcome(&mut self) -> (Vec<Action>, Option<Option<Payload>>) {
-        (std::mem::take(&mut self.actions), self.custom_status.take())
-    }
-
-    /// Why the run did not follow its history, if it did not.
-    pub(crate) fn take_mismatch(&mut self) -> Option<Failure> {
-        self.mismatch.take()
-    }
-
-    fn mismatched(&mut self, number: usize, then: &str, now: &str) -> ScriptError {
+    fn diverge(&mut self, what: &str, then: &str, place: &str, now: &str) -> ScriptError {
         let message = format!(
-            "Non-deterministic orchestration detected: as action {number}, a previous execution of \
-             this orchestration {then}, but the current replay {now}. Was a change made to the \
-             orchestrator code after this instance had already started running?"
+            "Non-deterministic orchestration detected: {what}a previous execution of this \
+             orchestration {then} ({place}), but the current replay {now}. Was a change made to \
+             the orchestrator code after this instance had already started running?"
         );
-        self.mismatch = Some(Failure::new("NonDeterminism", message).non_retriable());
-        ScriptError::Mismatch
+        self.divergence = Some(Failure::new("NonDeterminism", message).non_retriable());
+        ScriptError::Diverged
     }
 }
 
-fn turn_time(event: &HistoryEvent) -> Option<Timestamp> {
-    (event.kind == EventKind::OrchestratorStarted).then_some(event.timestamp)
+/// The number of the waiter that a handle stands for, if it is none of an action.
+fn waiter(handle: u32) -> Option<usize> {
+    (handle & EVENT_BIT != 0).then_some((handle & !EVENT_BIT) as usize)
 }
 
-/// Puts something at its number, unless there is something already.
-fn put<T>(list: &mut Vec<Option<T>>, number: usize, value: T) {
-    if number > ACTIONS_MAX as usize {
-        return;
-    }
-    if list.len() <= number {
-        list.resize_with(number + 1, || None);
-    }
-    list[number].get_or_insert(value);
+/// The place of an event as people count.
+fn event_at(index: usize) -> String {
+    format!("event {} of the history", index + 1)
 }

@@ -1,7 +1,9 @@
 //! What is loaded, what is refused and why, and what survives a restart.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use everstate_engine::guest::GuestExecutor;
 use everstate_runtime::{Conflict, LoadError, RuntimeConfig};
@@ -111,4 +113,40 @@ async fn compiled_code_that_was_damaged_is_made_anew() {
         load(&restarted, "rival").await;
         assert_eq!(fs::read(cached()).expect("readable").len(), whole.len());
     }
+}
+
+#[tokio::test]
+async fn component_that_nothing_needs_goes_with_its_compiled_code_after_a_while() {
+    let fixture = Fixture::new();
+    let [old, pinned, published] = [
+        load(&fixture.runtime, "rival").await,
+        load(&fixture.runtime, "ledger").await,
+        load(&fixture.runtime, "database").await,
+    ];
+    let hashes = [old.hash, pinned.hash, published.hash];
+    fixture.runtime.publish(&[old]);
+    fixture.runtime.publish(&[published]);
+    let kept = |folder: &str| -> Vec<bool> {
+        let files = fs::read_dir(fixture.data.path().join(folder)).expect("the folder");
+        let names: Vec<String> = files
+            .map(|file| file.expect("readable").file_name().to_string_lossy().into_owned())
+            .collect();
+        hashes.iter().map(|h| names.iter().any(|name| name.starts_with(&h.to_string()))).collect()
+    };
+    let remove = async || {
+        let needed = HashSet::from([pinned.hash]);
+        fixture.runtime.remove_unneeded_components(needed).await.expect("it can be changed")
+    };
+    assert_eq!(remove().await, 0, "it was published a moment ago");
+    for hash in hashes {
+        let path = fixture.data.path().join(format!("components/{hash}.wasm"));
+        let file = fs::File::options().write(true).open(path).expect("kept");
+        file.set_modified(UNIX_EPOCH).expect("writable");
+    }
+    assert_eq!(remove().await, 1);
+    assert_eq!(kept("components"), [false, true, true]);
+    assert_eq!(kept("compiled"), [false, true, true]);
+    // What is deployed again is kept again.
+    load(&fixture.runtime, "rival").await;
+    assert_eq!(kept("components"), [true, true, true]);
 }

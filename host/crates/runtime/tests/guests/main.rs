@@ -2,10 +2,15 @@
 //!
 //! The guests come from `GUESTS_DIR`, or else `scripts/build-guests.sh` builds them.
 
+mod activities;
+mod determinism;
+mod engine;
 mod entity;
 mod http;
 mod load;
 mod orchestration;
+mod outgoing;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,7 +21,7 @@ use bytes::Bytes;
 use everstate_engine::client::InstanceStatus;
 use everstate_engine::guest::{HttpResponse, StatusResponses};
 use everstate_runtime::{LoadedComponent, Runtime, RuntimeConfig};
-use everstate_types::InstanceId;
+use everstate_types::{InstanceId, Payload};
 use tempfile::TempDir;
 
 /// A runtime with a data folder of its own.
@@ -62,9 +67,11 @@ fn small() -> RuntimeConfig {
     RuntimeConfig {
         turn_cpu_ms_max: 100,
         http_cpu_ms_max: 100,
+        activity_cpu_ms_max: 100,
         memory_bytes_max: 16 << 20,
         turns_concurrent_max: 4,
         http_concurrent_max: 4,
+        activities_concurrent_max: 4,
         suspended_guests_max: 8,
         idle_guests_max: 8,
         ..RuntimeConfig::default()
@@ -107,6 +114,10 @@ impl StatusResponses for Responses {
     fn check_status(&self, base_url: &str, id: &InstanceId, _on_failure: bool) -> HttpResponse {
         let body = Bytes::from(format!("{base_url}/{id}"));
         HttpResponse { status: 202, headers: Vec::new(), body }
+    }
+
+    fn history(&self, status: &InstanceStatus, _shows_output: bool) -> Payload {
+        Payload::from(format!("[\"{}\"]", status.instance_id))
     }
 
     fn finished(&self, status: &InstanceStatus, _on_failure: bool) -> HttpResponse {

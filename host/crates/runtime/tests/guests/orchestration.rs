@@ -16,12 +16,12 @@ use crate::{Fixture, Responses, load, small};
 
 const PUT_INPUT: &str = r#"{"Key":"1","Value":"a"}"#;
 
-fn event(kind: EventKind) -> HistoryEvent {
+pub(crate) fn event(kind: EventKind) -> HistoryEvent {
     HistoryEvent::new(Timestamp::from_millis(1), kind)
 }
 
 /// The first turn of an execution.
-fn first_turn(fixture: &Fixture, name: &str, input: &str) -> OrchestrationWorkItem {
+pub(crate) fn first_turn(fixture: &Fixture, name: &str, input: &str) -> OrchestrationWorkItem {
     let found = fixture.runtime.find(FunctionKind::Orchestrator, name).expect("published");
     let started = EventKind::ExecutionStarted {
         name: found.name.clone(),
@@ -44,7 +44,11 @@ fn first_turn(fixture: &Fixture, name: &str, input: &str) -> OrchestrationWorkIt
 }
 
 /// The turn after one that called an entity, with the answer to that call.
-fn next_turn(turn: &OrchestrationWorkItem, called: &Action, answer: &str) -> OrchestrationWorkItem {
+pub(crate) fn next_turn(
+    turn: &OrchestrationWorkItem,
+    called: &Action,
+    answer: &str,
+) -> OrchestrationWorkItem {
     let Action::CallEntity { entity, operation, input } = called.clone() else {
         unreachable!("no call: {called:?}");
     };
@@ -65,10 +69,17 @@ fn next_turn(turn: &OrchestrationWorkItem, called: &Action, answer: &str) -> Orc
     }
 }
 
-fn failure(outcome: &OrchestrationOutcome) -> &Failure {
+pub(crate) fn failure(outcome: &OrchestrationOutcome) -> &Failure {
     match &outcome.result {
         OrchestrationResult::Failed(failure) => failure,
         other => unreachable!("it did not fail: {other:?}"),
+    }
+}
+
+fn divergence(outcome: &OrchestrationOutcome) -> &Failure {
+    match &outcome.result {
+        OrchestrationResult::Diverged(failure) => failure,
+        other => unreachable!("it follows its history: {other:?}"),
     }
 }
 
@@ -122,15 +133,54 @@ async fn kept_orchestrator_is_replayed_when_the_history_is_not_what_it_saw() {
 }
 
 #[tokio::test]
-async fn orchestrator_that_does_not_follow_its_history_fails() {
+async fn orchestrator_that_does_not_follow_its_history_says_where_and_has_no_effect() {
     let fixture = Fixture::with_guests(&["database"]).await;
     let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
     let turn = next_turn(&first, &set_register("1", "\"another\""), "\"a\"");
     let outcome = fixture.runtime.run_orchestration(turn).await;
-    assert_eq!(failure(&outcome).error_type, "NonDeterminism");
-    let message = &failure(&outcome).error_message;
-    assert!(message.contains("with \"another\"") && message.contains("with \"a\""), "{message}");
-    assert_eq!(outcome.actions, []);
+    let divergence = divergence(&outcome);
+    assert_eq!(divergence.error_type, "NonDeterminism");
+    let message = &divergence.error_message;
+    for part in ["action 0", "event 3 of the history", "with \"another\"", "with \"a\""] {
+        assert!(message.contains(part), "`{part}` in: {message}");
+    }
+    assert_eq!(outcome, OrchestrationOutcome::of(outcome.result.clone()));
+    // The right history goes on, so the guest that has diverged was not kept.
+    let turn = next_turn(&first, &set_register("1", "\"a\""), "\"a\"");
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    assert_eq!(outcome.result, OrchestrationResult::Completed(Payload::from("\"a\"")));
+}
+
+#[tokio::test]
+async fn orchestrator_that_ends_where_its_history_goes_on_diverges_with_its_own_failure() {
+    let fixture = Fixture::with_guests(&["misbehaving"]).await;
+    for (how, cause) in [("behave", None), ("trap", Some("GuestTrapped"))] {
+        let first = first_turn(&fixture, "Misbehave_Orchestrator", &format!("\"{how}\""));
+        let mut turn = next_turn(&first, &set_register("1", "1"), "null");
+        let mut history = turn.history.to_vec();
+        history.retain(|event| event.event_id < 0);
+        turn.history = Arc::new(history);
+        let outcome = fixture.runtime.run_orchestration(turn).await;
+        let causes: Vec<_> =
+            divergence(&outcome).inner_failures.iter().map(|c| &*c.error_type).collect();
+        assert_eq!(causes, Vec::from_iter(cause), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn replay_of_many_turns_may_take_longer_than_one_turn() {
+    const TURNS: u32 = 150;
+    let fixture = Fixture::with_guests(&["determinism"]).await;
+    let mut turn = first_turn(&fixture, "Determinism_Busy_Orchestrator", &TURNS.to_string());
+    for _ in 0..TURNS {
+        let outcome = fixture.runtime.run_orchestration(turn.clone()).await;
+        assert_eq!(outcome.result, OrchestrationResult::Waiting);
+        turn = next_turn(&turn, &outcome.actions[0], "null");
+    }
+    fixture.runtime.forget(&turn.instance_id);
+    let outcome = fixture.runtime.run_orchestration(turn).await;
+    let output = Payload::from(TURNS.to_string());
+    assert_eq!(outcome.result, OrchestrationResult::Completed(output));
 }
 
 #[tokio::test]

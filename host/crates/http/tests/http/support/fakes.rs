@@ -141,6 +141,9 @@ pub(crate) fn status(id: &str, status: RuntimeStatus) -> InstanceStatus {
         failure: None,
         custom_status: Some(Payload::from("42")),
         tags: Vec::new(),
+        parent: None,
+        scheduled_start: None,
+        rewinds: 0,
         created_at: Timestamp::from_millis(0),
         updated_at: Timestamp::from_millis(1_000),
     };

@@ -1,0 +1,165 @@
+//! Activities: input in, result or failure out. How many run at a time is decided here; that they
+//! run at least once, and that one result counts, is the engine's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use everstate_engine::guest::ActivityWorkItem;
+use everstate_types::{Failure, FunctionKind, FunctionName, Payload};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::bindings::exports::activity::{ActivityCall, Guest};
+use crate::client::ClientRun;
+use crate::component::{Code, Live, within};
+use crate::config::RuntimeConfig;
+use crate::convert::failure;
+use crate::error::{GuestError, LoadError};
+use crate::executor::Host;
+use crate::outgoing::durable;
+use crate::state::Role;
+
+/// Runs an activity as soon as the limits let it.
+pub(crate) async fn run(host: Arc<Host>, item: ActivityWorkItem) -> Result<Payload, Failure> {
+    let _permits = host.activities.acquire(&item.name).await;
+    if item.is_abandoned.load(Ordering::Acquire) {
+        return Err(Failure::new("Abandoned", "nobody waits for the result any more"));
+    }
+    if item.name.is_http_activity() {
+        return durable::run(&host, &item).await;
+    }
+    let result = match find(&host, &item).await {
+        Ok((name, code)) => invoke(&host, &code, &item, name).await,
+        Err(error) => Err(error),
+    };
+    result.unwrap_or_else(|error| {
+        let (function, instance) = (&item.name, &item.instance_id);
+        tracing::warn!(%function, %instance, "{error}");
+        let is_missing = matches!(error, GuestError::FunctionNotFound(..));
+        let failure = error.into_failure();
+        Err(if is_missing { failure.non_retriable() } else { failure })
+    })
+}
+
+/// The newest function of that name, else the one of the orchestration's own code.
+async fn find(
+    host: &Arc<Host>,
+    item: &ActivityWorkItem,
+) -> Result<(FunctionName, Arc<Code>), GuestError> {
+    if let Some(function) = host.catalog.find(FunctionKind::Activity, item.name.as_str()) {
+        return Ok((function.name.clone(), Arc::clone(&function.code)));
+    }
+    if let Some(hash) = item.component {
+        match host.catalog.code(hash).await {
+            Ok(code) => {
+                if let Some(name) = code.activity(host, &item.name).await? {
+                    return Ok((name, code));
+                }
+            }
+            Err(GuestError::ComponentMissing(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(GuestError::FunctionNotFound(item.name.to_string(), "an activity"))
+}
+
+async fn invoke(
+    host: &Arc<Host>,
+    code: &Code,
+    item: &ActivityWorkItem,
+    name: FunctionName,
+) -> Result<Result<Payload, Failure>, GuestError> {
+    let call = ActivityCall {
+        name: name.to_string(),
+        input: item.input.as_str().to_owned(),
+        instance_id: item.instance_id.to_string(),
+        idempotency_key: item.idempotency_key.hyphenated().to_string(),
+        attempt: item.attempt,
+        tags: item.tags.clone(),
+    };
+    let mut live = code.live_activity(host).await?;
+    let run = ClientRun::of_activity(name, item.instance_id.clone(), item.seq);
+    live.begin(Role::Activity(run), host.config.activity_cpu_ms_max);
+    let Live { store, guest } = &mut live;
+    let called = Guest::call_invoke(guest, &mut *store, &call);
+    let called = within(host, host.config.activity_wall_ms_max, called).await;
+    let (_, result) = live.end(called);
+    let result = result?;
+    code.keep_activity(host, live);
+    match result {
+        Ok(output) => {
+            let (bytes, limit) = (output.len(), host.config.payload_bytes_max);
+            if bytes > limit {
+                return Err(GuestError::PayloadTooLarge { what: "the result", bytes, limit });
+            }
+            Ok(Ok(Payload::from(output)))
+        }
+        Err(reported) => Ok(Err(failure(reported))),
+    }
+}
+
+/// How many activities may run at the same time: of each function, and of all together.
+#[derive(Debug)]
+pub(crate) struct ActivityLimits {
+    /// By the function's name in lower case.
+    of_function: HashMap<String, Semaphore>,
+    of_host: Semaphore,
+}
+
+impl ActivityLimits {
+    /// # Errors
+    /// If a limit lets nothing run, or a function has two.
+    pub(crate) fn new(config: &RuntimeConfig) -> Result<Self, LoadError> {
+        let bad = |problem: String| Err(LoadError::Host(problem));
+        if config.activities_concurrent_max == 0 {
+            return bad("activities_concurrent_max must be at least 1".to_owned());
+        }
+        let mut of_function = HashMap::new();
+        for (name, &limit) in &config.activity_limits {
+            if limit == 0 {
+                return bad(format!("activity_limits: that of `{name}` must be at least 1"));
+            }
+            let semaphore = Semaphore::new(limit.min(Semaphore::MAX_PERMITS));
+            if of_function.insert(name.to_ascii_lowercase(), semaphore).is_some() {
+                return bad(format!("activity_limits: `{name}` stands twice"));
+            }
+        }
+        let of_host = config.activities_concurrent_max.min(Semaphore::MAX_PERMITS);
+        Ok(Self { of_function, of_host: Semaphore::new(of_host) })
+    }
+
+    /// Waits until an activity of this function may run. First for its function: who waits for
+    /// others of its own kind must not hold a place that others could use.
+    async fn acquire(
+        &self,
+        name: &FunctionName,
+    ) -> (Option<SemaphorePermit<'_>>, SemaphorePermit<'_>) {
+        let open = "the semaphores are never closed";
+        let of_function = match self.of_function.get(&name.as_str().to_ascii_lowercase()) {
+            Some(semaphore) => Some(semaphore.acquire().await.expect(open)),
+            None => None,
+        };
+        (of_function, self.of_host.acquire().await.expect(open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::ActivityLimits;
+    use crate::config::RuntimeConfig;
+
+    #[test]
+    fn limit_that_lets_nothing_run_or_stands_twice_is_refused() {
+        for (limits, all) in [(&[("a", 0)][..], 1), (&[("a", 1), ("A", 2)][..], 1), (&[][..], 0)] {
+            let limits: BTreeMap<_, _> = limits.iter().map(|&(n, l)| (n.to_owned(), l)).collect();
+            let config = RuntimeConfig {
+                activities_concurrent_max: all,
+                activity_limits: limits,
+                ..RuntimeConfig::default()
+            };
+            assert!(ActivityLimits::new(&config).is_err(), "{config:?}");
+        }
+    }
+}
