@@ -137,6 +137,31 @@ fn rewind_runs_again_only_what_failed() {
     assert_eq!((runs("A"), runs("B"), runs("C")), (1, 2, 1), "C's result came late and is kept");
 }
 
+/// Three activities at once; it waits for all of them, and fails if one failed.
+fn gather(turn: &Turn<'_>) -> OrchestrationOutcome {
+    if turn.asked() == 0 {
+        return waits(["A", "B", "C"].map(|name| activity(name, "1")).into());
+    }
+    match [0, 1, 2].map(|number| turn.result(number)) {
+        [Some(Ok(_)), Some(Ok(_)), Some(Ok(_))] => completes("\"all\""),
+        [Some(_), Some(_), Some(_)] => fails(Failure::new("Incomplete", "not all of them")),
+        _ => waits(Vec::new()),
+    }
+}
+
+#[test]
+fn rewind_runs_again_all_failures_of_a_fan_out() {
+    let mut bench = Bench::new(&[("Gather", gather)]);
+    for name in ["A", "C"] {
+        bench.activities.insert(name, [Err(Failure::new("Flaky", "once"))].into());
+    }
+    bench.start("Gather", "null").expect("started");
+    assert_eq!(status(&mut bench, "Gather"), RuntimeStatus::Failed);
+    bench.change("Gather", LifecycleChange::Rewind { reason: None }).expect("failed");
+    assert_golden("rewound_fan_out", &bench.history("Gather"));
+    assert_eq!(bench.ran.len(), 5, "A, B, C, and A and C again");
+}
+
 /// Survives a failure of `A`, has `B` done, and then fails by itself, with the first component.
 fn survivor(turn: &Turn<'_>) -> OrchestrationOutcome {
     match (turn.asked(), turn.result(0), turn.result(1)) {

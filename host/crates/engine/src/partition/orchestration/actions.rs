@@ -55,9 +55,10 @@ impl Orchestration {
         match action {
             Action::CallActivity { name, input, tags, first_attempt, attempt } => {
                 let tags = self.inherited(tags);
-                self.open.insert(number, self.request_guid(number), OpenKind::Activity);
+                let guid = self.request_guid(number);
+                self.open.insert(number, guid, OpenKind::Activity);
                 let call = ActivityCall { name, input, tags, first_attempt, attempt };
-                effects.sent.push(self.activity_message(id, number, &call));
+                effects.sent.push(self.activity_message(id, number, guid, &call));
                 let ActivityCall { name, input, tags, first_attempt, attempt } = call;
                 let version = None;
                 EventKind::ActivityScheduled { name, version, input, tags, first_attempt, attempt }
@@ -151,12 +152,13 @@ impl Orchestration {
         &self,
         id: &InstanceId,
         number: i32,
+        request_id: RequestId,
         call: &ActivityCall,
     ) -> Message {
         let task = ActivityTask {
             execution_id: self.record.execution_id,
             scheduled_id: number,
-            request_id: self.recorded_guid(number),
+            request_id,
             name: call.name.clone(),
             input: call.input.clone(),
             tags: call.tags.clone(),

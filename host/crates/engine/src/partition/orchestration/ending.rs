@@ -153,8 +153,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         for message in running.messages.into_iter().rev() {
             self.inbox.push_front(message);
         }
-        let execution_id = state.record.execution_id;
-        state.open = OpenActions::of(execution_id, &state.history);
+        state.open = OpenActions::of(&state.record, &state.history);
         state.has_started = state.has_begun();
         state.record.status = RuntimeStatus::Suspended;
         state.record.updated_at = moment.now.max(state.record.updated_at);

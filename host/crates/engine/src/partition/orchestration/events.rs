@@ -9,6 +9,7 @@ use super::super::Moment;
 use super::super::SlotTurn;
 use super::super::input::{Effects, ReplyTo};
 use super::super::slot::{Orchestration, OrchestrationSlot};
+use super::open::completed_number;
 use crate::commit::Change;
 use crate::guest::OrchestrationResult;
 
@@ -135,9 +136,13 @@ impl Orchestration {
     ) -> Vec<HistoryEvent> {
         let mut now = moment.now.max(self.record.updated_at);
         for (_, body) in messages {
-            if let MessageBody::TimerFired { fire_at, .. } = body {
-                // Whatever the clock of the machine does: a timer never fires before it is due.
-                now = now.max(*fire_at);
+            // Whatever the clock of the machine does: nothing happens before it is due.
+            match body {
+                MessageBody::TimerFired { fire_at, .. } => now = now.max(*fire_at),
+                MessageBody::StartOrchestration(start) => {
+                    now = now.max(start.start_at.unwrap_or(now));
+                }
+                _ => {}
             }
         }
         let mut events = Vec::with_capacity(messages.len() + 1);
@@ -164,7 +169,10 @@ impl Orchestration {
             MessageBody::Proceed { component, events: first, .. } => {
                 self.record.component = component.or(self.record.component);
                 self.record.failure = None;
-                first.iter().cloned().for_each(push);
+                for kind in first {
+                    self.open.forget(completed_number(kind));
+                    push(kind.clone());
+                }
             }
             body => {
                 if let Some(kind) = self.take_result(body) {

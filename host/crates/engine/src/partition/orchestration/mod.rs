@@ -459,7 +459,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
 impl Orchestration {
     fn new(record: OrchestrationRecord, history: Vec<HistoryEvent>) -> Self {
         Self {
-            open: OpenActions::of(record.execution_id, &history),
+            open: OpenActions::of(&record, &history),
             next_action: next_action(&history),
             has_started: has_begun(&record, &history),
             awaits_proceed: awaits_proceed(&record, &history),
@@ -519,8 +519,8 @@ fn awaits_proceed(record: &OrchestrationRecord, history: &[HistoryEvent]) -> boo
     let is_rewind =
         |event: &&HistoryEvent| matches!(event.kind, EventKind::ExecutionRewound { .. });
     let is_resumed = record.failure.is_some() && record.status != RuntimeStatus::Suspended;
-    let is_rewound = record.rewinds > 0
-        && history.iter().filter(is_rewind).count() < record.rewinds as usize;
+    let is_rewound =
+        record.rewinds > 0 && history.iter().filter(is_rewind).count() < record.rewinds as usize;
     !record.status.is_finished() && (is_resumed || is_rewound)
 }
 

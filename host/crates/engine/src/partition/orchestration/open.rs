@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use everstate_types::{
-    DelayedKey, EventKind, ExecutionId, HistoryEvent, InstanceId, MessageKey, RequestId, Timestamp,
+    DelayedKey, EventKind, ExecutionId, HistoryEvent, InstanceId, MessageKey, OrchestrationRecord,
+    RequestId, Timestamp,
 };
 
 use crate::commit::Change;
@@ -31,15 +32,20 @@ pub(super) enum OpenKind {
 
 impl OpenActions {
     /// What the events of this execution leave open. The GUID of an action depends on how often the
-    /// execution had been rewound.
-    pub(super) fn of(execution_id: ExecutionId, history: &[HistoryEvent]) -> Self {
+    /// execution had been rewound when it was asked for, that of an activity when it was last run: the
+    /// result of a run before the rewind is not meant.
+    pub(super) fn of(record: &OrchestrationRecord, history: &[HistoryEvent]) -> Self {
+        let execution_id = record.execution_id;
         let mut open = Self::default();
         let mut rewinds = 0;
         for event in history {
             let number = event.event_id;
             let request_id = || execution_id.request_guid(number, rewinds);
             match &event.kind {
-                EventKind::ExecutionRewound { .. } => rewinds += 1,
+                EventKind::ExecutionRewound { .. } => {
+                    rewinds += 1;
+                    open.run_again(execution_id, rewinds);
+                }
                 EventKind::EntityOperationCalled { request_id, .. } => {
                     open.insert(number, *request_id, OpenKind::Entity);
                 }
@@ -60,7 +66,20 @@ impl OpenActions {
                 }
             }
         }
+        if rewinds < record.rewinds {
+            // The turn that begins with the rewind has not ended.
+            open.run_again(execution_id, record.rewinds);
+        }
         open
+    }
+
+    /// Has activities wait for a run after so many rewinds.
+    fn run_again(&mut self, execution_id: ExecutionId, rewinds: u32) {
+        for (number, open) in &mut self.0 {
+            if open.kind == OpenKind::Activity {
+                open.request_id = execution_id.request_guid(*number, rewinds);
+            }
+        }
     }
 
     pub(super) fn insert(&mut self, number: i32, request_id: RequestId, kind: OpenKind) {

@@ -51,11 +51,11 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         turn.mark_changed();
         let execution_id = state.record.execution_id;
         let cut = cut(&state.history);
-        let mut open = OpenActions::of(execution_id, &cut.kept);
+        state.record.rewinds += 1;
+        let mut open = OpenActions::of(&state.record, &cut.kept);
         for kind in &cut.carried {
             open.forget(completed_number(kind));
         }
-        state.record.rewinds += 1;
         state.record.status = RuntimeStatus::Running;
         state.record.failure = None;
         state.record.updated_at = moment.now.max(state.record.updated_at);
@@ -136,7 +136,7 @@ impl Orchestration {
                         first_attempt: *first_attempt,
                         attempt: *attempt,
                     };
-                    effects.sent.push(self.activity_message(id, number, &call));
+                    effects.sent.push(self.activity_message(id, number, request_id, &call));
                 }
                 (EventKind::SubOrchestrationCreated { instance_id, .. }, _) => {
                     let start = self.child_again(id, number, request_id, &asked.kind);
@@ -202,7 +202,8 @@ fn cut(history: &[HistoryEvent]) -> Cut {
     Cut { kept, carried, failed }
 }
 
-/// Where the turn begins that brought what the execution failed with.
+/// Where the turn begins that brought what the execution failed with. Failures that were told before
+/// that, and after which nothing more was asked for, belong to it: a fan-out fails as a whole.
 fn cut_from(history: &[HistoryEvent]) -> usize {
     // What stands behind the end came too late to be the reason for it.
     let end = history
@@ -214,18 +215,37 @@ fn cut_from(history: &[HistoryEvent]) -> usize {
         history[..index].iter().rposition(is_turn).unwrap_or(0)
     };
     let last_turn = turn_before(end);
-    let is_failure = |event: &HistoryEvent| failure_of(&event.kind).is_some();
-    if history[last_turn..end].iter().any(is_failure) {
+    let Some(told) = reason_in(&history[..end], last_turn, history.get(end)) else {
         return last_turn;
-    }
-    let reason = history.get(end).and_then(|event| match &event.kind {
-        EventKind::ExecutionCompleted { failure, .. } => failure.as_ref(),
-        _ => None,
-    });
-    let is_reason = |event: &HistoryEvent| {
-        failure_of(&event.kind).zip(reason).is_some_and(|(told, reason)| is_caused_by(reason, told))
     };
-    history[..end].iter().rposition(is_reason).map_or(last_turn, turn_before)
+    let is_action = |event: &HistoryEvent| event.event_id >= 0;
+    let asked_last = history[..end].iter().rposition(is_action).unwrap_or(0);
+    let is_failure = |event: &HistoryEvent| failure_of(&event.kind).is_some();
+    // Nothing, if something was asked for after the reason itself.
+    let before = history.get(asked_last..told).unwrap_or_default();
+    let first_told = before.iter().position(is_failure);
+    turn_before(first_told.map_or(told, |first| asked_last + first))
+}
+
+/// The last event before the end that brought what the execution failed with, if one did.
+fn reason_in(
+    history: &[HistoryEvent],
+    last_turn: usize,
+    end: Option<&HistoryEvent>,
+) -> Option<usize> {
+    let is_failure = |event: &HistoryEvent| failure_of(&event.kind).is_some();
+    if let Some(index) = history[last_turn..].iter().position(is_failure) {
+        return Some(last_turn + index);
+    }
+    let Some(EventKind::ExecutionCompleted { failure: Some(reason), .. }) =
+        end.map(|event| &event.kind)
+    else {
+        return None;
+    };
+    let is_reason = |event: &HistoryEvent| {
+        failure_of(&event.kind).is_some_and(|told| is_caused_by(reason, told))
+    };
+    history.iter().rposition(is_reason)
 }
 
 fn failure_of(kind: &EventKind) -> Option<&Failure> {
