@@ -11,19 +11,32 @@
     reason = "a helper of a test fails the test that calls it"
 )]
 
+mod activities;
+mod children;
 mod database;
 mod deploy;
 mod determinism;
 mod disk;
 mod durability;
+mod durable_http;
+mod eternal;
+mod events;
+mod failures;
 mod keys;
+mod lifecycle;
 mod many_clients;
 mod overload;
+mod queries;
 mod relay;
 mod robustness;
 mod shutdown;
 mod start;
 mod status;
+mod tags;
+mod timers;
+mod upgrade;
+mod versions;
+mod ways;
 
 use everstate_tests::host::{HostOptions, HostProcess};
 

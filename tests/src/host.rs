@@ -37,6 +37,8 @@ pub struct HostOptions {
     pub listen: Option<String>,
     /// The data folder, if it is not to be the host's own.
     pub data: Option<PathBuf>,
+    /// A folder for compiled components that hosts share, so that each is compiled once.
+    pub compiled: Option<PathBuf>,
     /// Further arguments, after all others.
     pub args: Vec<String>,
     /// A program, with its arguments, that runs the host, for instance `strace`.
@@ -54,6 +56,7 @@ impl HostOptions {
             env: Vec::new(),
             listen: Some("127.0.0.1:0".into()),
             data: None,
+            compiled: None,
             args: Vec::new(),
             run_by: Vec::new(),
         }
@@ -77,6 +80,13 @@ impl HostOptions {
     #[must_use]
     pub fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.into());
+        self
+    }
+
+    /// With this folder for compiled components, which other hosts use as well.
+    #[must_use]
+    pub fn compiled(mut self, folder: &Path) -> Self {
+        self.compiled = Some(folder.into());
         self
     }
 
@@ -198,6 +208,18 @@ impl HostProcess {
         Ok(())
     }
 
+    /// The same, but the file is there as a whole or not at all; it takes the place of one of that
+    /// name.
+    ///
+    /// # Errors
+    /// If it cannot be copied or moved.
+    pub fn replace(&self, component: &str, file_name: &str) -> Result<()> {
+        let staged = self.folder.path().join("staged.wasm");
+        std::fs::copy(component, &staged).with_context(|| format!("cannot copy {component}"))?;
+        std::fs::rename(staged, self.functions().join(file_name))?;
+        Ok(())
+    }
+
     /// Waits until a line with all of these words was printed.
     ///
     /// # Errors
@@ -237,7 +259,22 @@ fn prepare(options: &HostOptions) -> Result<TempDir> {
     if let Some(text) = &options.config {
         std::fs::write(folder.path().join("everstate.toml"), text)?;
     }
+    if let Some(compiled) = &options.compiled {
+        share_compiled(compiled, &data_folder(options, folder.path()))?;
+    }
     Ok(folder)
+}
+
+/// Makes the host's cache of compiled components a link to a folder, which it may use with others:
+/// the files in it come as a whole and are named for what they are.
+fn share_compiled(compiled: &Path, data: &Path) -> Result<()> {
+    std::fs::create_dir_all(compiled)?;
+    std::fs::create_dir_all(data)?;
+    let link = data.join("compiled");
+    if !link.is_symlink() {
+        std::os::unix::fs::symlink(compiled, link)?;
+    }
+    Ok(())
 }
 
 fn data_folder(options: &HostOptions, folder: &Path) -> PathBuf {

@@ -1,11 +1,13 @@
 //! The harness of the whole-system tests.
 //!
 //! - [`host`]: the host as a process of its own, on folders of its own; [`process`]: any server.
+//! - [`driver`]: drives orchestrations on a host that may be killed on the way.
 //! - [`http`]: a client that sends what it is given, byte for byte.
 //! - [`guests`]: where the compiled components are.
 //! - [`history`]: what clients saw, and whether it can be.
 //! - [`wait`]: waiting for conditions.
 
+pub mod driver;
 pub mod guests;
 pub mod history;
 pub mod host;
