@@ -154,8 +154,9 @@ impl CommitQueue {
             self.next_message_id += 1;
         }
         for (key, message) in delayed {
-            if self.delayed_consumed.remove(key) {
-                // It was taken back in this window and is sent again: it stays as it is stored.
+            self.delayed_consumed.remove(key);
+            if self.delayed_stored.contains(key) {
+                // It was taken back in this window, if at all, and is sent again: it stays as it is.
                 continue;
             }
             self.bytes += message_bytes(message);

@@ -1,96 +1,70 @@
-//! Scripted guests: what orchestrators and entities do, as pure functions of what they are given.
-//!
-//! - `Append`: calls `append` at the ledger of its input, and returns what the ledger said.
-//! - `Both`: calls `append` at two ledgers at once and waits for both, then signals a third.
-//! - `Relay`: calls `relay` at a ledger, which signals another one and starts an `Append` there.
-//! - `Fails`: calls an operation that fails after it appended, and fails itself.
+//! What stands for the code of the guests: scripts for orchestrators, entities whose state is a list
+//! of tokens, and activities that fail until they are repaired.
 //!
 //! A ledger's state is its tokens, separated by commas, as JSON text.
 
 use everstate_engine::guest::{
-    EntityEffect, EntityOutcome, EntityWorkItem, OperationOutcome, OrchestrationOutcome,
-    OrchestrationResult, OrchestrationWorkItem,
+    ActivityWorkItem, EntityEffect, EntityOutcome, EntityWorkItem, OperationOutcome,
+    OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
-use everstate_types::{Action, EntityId, EventKind, Failure, FunctionName, InstanceId, Payload};
+use everstate_types::{
+    ComponentHash, EntityId, Failure, FunctionName, HistoryEvent, InstanceId, Payload,
+};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use crate::replay::{Replayed, replay};
+use crate::scripts::{fate, script};
+
+/// Code that does not follow the histories of `Shifty`.
+pub(crate) const BROKEN: ComponentHash = ComponentHash([7; 32]);
+
+/// Code that follows every history.
+pub(crate) const SOUND: ComponentHash = ComponentHash([8; 32]);
+
+/// An orchestrator that no code has.
+pub(crate) const NOBODY: &str = "Nobody";
+
 pub(crate) fn ledger(number: usize) -> EntityId {
     EntityId::new("ledger", &number.to_string()).expect("a valid id")
-}
-
-/// `ledger number:token`, the input of all orchestrators.
-pub(crate) fn target(input: &str) -> (usize, &str) {
-    let (ledger, token) = input.split_once(':').expect("ledger:token");
-    (ledger.parse().expect("a number"), token)
 }
 
 pub(crate) fn run_orchestration(
     ledgers: usize,
     item: &OrchestrationWorkItem,
 ) -> OrchestrationOutcome {
-    let events = || item.history.iter().chain(item.new_events.iter());
-    let input = events()
-        .find_map(|event| match &event.kind {
-            EventKind::ExecutionStarted { input, .. } => Some(input.as_str().to_owned()),
-            _ => None,
-        })
-        .expect("the first turn brings the start");
-    let done: Vec<_> = events()
-        .filter_map(|event| match &event.kind {
-            EventKind::EntityOperationCompleted { scheduled_id, output, .. } => {
-                Some((*scheduled_id, Ok(output.clone().expect("operations return something"))))
-            }
-            EventKind::EntityOperationFailed { scheduled_id, failure, .. } => {
-                Some((*scheduled_id, Err(failure.clone())))
-            }
-            _ => None,
-        })
-        .collect();
-    let is_first_turn = item.history.is_empty();
-    let (number, token) = target(&input);
-    let call = |number: usize, operation: &str, suffix: &str| Action::CallEntity {
-        entity: ledger(number % ledgers),
-        operation: operation.to_owned(),
-        input: Some(Payload::from(format!("{token}{suffix}"))),
-    };
-    let mut actions = Vec::new();
-    let result = match item.name.as_str() {
-        "Both" => {
-            if is_first_turn {
-                actions.push(call(number, "append", ""));
-                actions.push(call(number + 1, "append", "-b"));
-            } else if done.len() == 2 {
-                actions.push(Action::SignalEntity {
-                    entity: ledger((number + 2) % ledgers),
-                    operation: "append".to_owned(),
-                    input: Some(Payload::from(format!("{token}-c"))),
-                });
-            }
-            match done.as_slice() {
-                [_, _] => OrchestrationResult::Completed(Payload::from("both")),
-                _ => OrchestrationResult::Waiting,
-            }
-        }
-        name => {
-            if is_first_turn {
-                actions.push(call(number, operation_of(name), ""));
-            }
-            match done.into_iter().next() {
-                Some((_, Ok(output))) => OrchestrationResult::Completed(output),
-                Some((_, Err(failure))) => OrchestrationResult::Failed(failure),
-                None => OrchestrationResult::Waiting,
-            }
-        }
-    };
-    OrchestrationOutcome { actions, custom_status: None, result }
+    if item.name.as_str() == "Shifty" && item.component == BROKEN && !item.history.is_empty() {
+        let failure = Failure::new("NonDeterminism", "the code is broken");
+        return OrchestrationOutcome::of(OrchestrationResult::Diverged(failure));
+    }
+    let (id, name) = (&item.instance_id, &item.name);
+    run_script(ledgers, (id, name), &item.history, &item.new_events).outcome
 }
 
-fn operation_of(orchestrator: &str) -> &'static str {
-    match orchestrator {
-        "Append" => "append",
-        "Relay" => "relay",
-        "Fails" => "append-and-fail",
+/// Runs an orchestrator over what happened before and what happened now.
+pub(crate) fn run_script(
+    ledgers: usize,
+    (id, name): (&InstanceId, &FunctionName),
+    history: &[HistoryEvent],
+    new_events: &[HistoryEvent],
+) -> Replayed {
+    let run = |context, input: &str| script(name.as_str(), context, input);
+    replay((id, ledgers), run, history, new_events)
+}
+
+/// Runs an activity for the `runs`-th time. `is_repaired`: it will not fail.
+pub(crate) fn run_activity(
+    item: &ActivityWorkItem,
+    runs: usize,
+    is_repaired: bool,
+) -> Result<Payload, Failure> {
+    let input = item.input.as_str();
+    match item.name.as_str() {
+        "steady" => Ok(Payload::from(format!("{input}.{runs}"))),
+        "flaky" if !is_repaired && item.attempt <= fate(input) % 5 => {
+            Err(Failure::new("Flaky", format!("attempt {} failed", item.attempt)))
+        }
+        "flaky" => Ok(Payload::from(format!("attempt {}", item.attempt))),
         other => panic!("no script for {other}"),
     }
 }
@@ -109,11 +83,6 @@ pub(crate) fn run_entity(ledgers: usize, rng: &mut StdRng, item: &EntityWorkItem
             "relay" => {
                 effects = relay(ledgers, &item.entity, input);
                 Ok(Some(append(&mut state, input)))
-            }
-            "read" => Ok(Some(state.clone().unwrap_or_else(|| Payload::from("")))),
-            "delete" => {
-                state = None;
-                Ok(None)
             }
             other => panic!("no script for {other}"),
         };

@@ -9,8 +9,13 @@
 
 #![expect(clippy::panic, reason = "a simulation ends where it finds something wrong")]
 
+mod audit;
+mod clients;
+mod fates;
 mod guests;
 mod model;
+mod replay;
+mod scripts;
 mod storage;
 mod world;
 

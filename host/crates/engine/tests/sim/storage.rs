@@ -1,18 +1,31 @@
 //! A storage that forgets: batches are written in order, and a crash loses any number of those at the
 //! end that were not synced.
+//!
+//! It believes no batch: what a row says of the history that is stored, of the history that goes and
+//! of the index is carried out to the letter, and must be true.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use everstate_engine::storage::{CommitBatch, CommitSeq, OrchestrationRow, StoredInstance};
-use everstate_types::{InstanceId, Message, MessageId};
+use everstate_engine::storage::{
+    CommitBatch, CommitSeq, Indexed, OrchestrationRow, PurgedRow, Recovered, StoredInstance,
+};
+use everstate_types::{
+    DelayedKey, EntityRecord, ExecutionId, HistoryEvent, InstanceId, Message, MessageId,
+    OrchestrationRecord, Timestamp,
+};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
-    instances: HashMap<InstanceId, StoredInstance>,
+struct Disk {
+    orchestrations: BTreeMap<InstanceId, OrchestrationRecord>,
+    histories: HashMap<ExecutionId, Vec<HistoryEvent>>,
+    index: HashMap<InstanceId, Indexed>,
+    entities: BTreeMap<InstanceId, EntityRecord>,
     messages: BTreeMap<MessageId, Message>,
     low: MessageId,
+    delayed: BTreeMap<DelayedKey, Message>,
+    delayed_low: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -54,65 +67,149 @@ impl SimStorage {
     }
 
     pub(crate) fn load(&self, id: &InstanceId) -> Option<StoredInstance> {
-        self.written.instances.get(id).cloned()
+        if let Some(record) = self.written.entities.get(id) {
+            return Some(StoredInstance::Entity(record.clone()));
+        }
+        let record = self.written.orchestrations.get(id)?.clone();
+        let history = self.written.history(&record).to_vec();
+        Some(StoredInstance::Orchestration { record, history })
     }
 
-    pub(crate) fn recover(&self) -> (Vec<(MessageId, Message)>, MessageId) {
-        let below = self.written.messages.range(..self.written.low).next();
+    pub(crate) fn recover(&self) -> Recovered {
+        let disk = &self.written;
+        let below = disk.messages.range(..disk.low).next();
         assert!(below.is_none(), "a live message below the watermark: {below:?}");
-        let alive: Vec<_> = self.written.messages.clone().into_iter().collect();
-        let next = alive.last().map_or(self.written.low, |(id, _)| MessageId(id.0 + 1));
-        (alive, next.max(self.written.low))
+        let below = disk.delayed.keys().next().filter(|key| key.due < disk.delayed_low);
+        assert!(below.is_none(), "a delayed message below the watermark: {below:?}");
+        let messages: Vec<_> = disk.messages.clone().into_iter().collect();
+        let next = messages.last().map_or(disk.low, |(id, _)| MessageId(id.0 + 1));
+        Recovered {
+            messages,
+            next_message_id: next.max(disk.low),
+            delayed: disk.delayed.clone().into_iter().collect(),
+        }
     }
 
-    pub(crate) fn instances(&self) -> impl Iterator<Item = (&InstanceId, &StoredInstance)> {
-        self.written.instances.iter()
+    /// Everything that a running process sees of orchestrations, with their histories.
+    pub(crate) fn orchestrations(
+        &self,
+    ) -> impl Iterator<Item = (&InstanceId, &OrchestrationRecord, &[HistoryEvent])> {
+        let disk = &self.written;
+        disk.orchestrations.iter().map(|(id, record)| (id, record, disk.history(record)))
+    }
+
+    pub(crate) fn orchestration(&self, id: &InstanceId) -> Option<&OrchestrationRecord> {
+        self.written.orchestrations.get(id)
+    }
+
+    /// What a crash would leave of an orchestration, whatever happens.
+    pub(crate) fn durable(
+        &self,
+        id: &InstanceId,
+    ) -> Option<(&OrchestrationRecord, &[HistoryEvent])> {
+        let record = self.synced.orchestrations.get(id)?;
+        Some((record, self.synced.history(record)))
+    }
+
+    pub(crate) fn entities(&self) -> impl Iterator<Item = (&InstanceId, &EntityRecord)> {
+        self.written.entities.iter()
     }
 
     pub(crate) fn message_count(&self) -> usize {
         self.written.messages.len()
     }
+
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.written.messages.values()
+    }
+
+    pub(crate) fn delayed(&self) -> &BTreeMap<DelayedKey, Message> {
+        &self.written.delayed
+    }
+
+    /// Checks that nothing is stored that belongs to nobody.
+    pub(crate) fn check(&self) {
+        let disk = &self.written;
+        let executions: HashSet<_> =
+            disk.orchestrations.values().map(|record| record.execution_id).collect();
+        for execution_id in disk.histories.keys() {
+            assert!(executions.contains(execution_id), "the history {execution_id} stays behind");
+        }
+        for id in disk.index.keys() {
+            assert!(disk.orchestrations.contains_key(id), "{id} stays in the index");
+        }
+    }
 }
 
 impl Disk {
+    fn history(&self, record: &OrchestrationRecord) -> &[HistoryEvent] {
+        self.histories.get(&record.execution_id).map_or(&[], Vec::as_slice)
+    }
+
     fn apply(&mut self, batch: &CommitBatch) {
+        for (id, row) in &batch.purged {
+            self.apply_purge(id, row);
+        }
         for (id, row) in &batch.orchestrations {
             self.apply_orchestration(id, row);
         }
         for (id, record) in &batch.entities {
             match record {
                 Some(record) => {
-                    self.instances.insert(id.clone(), StoredInstance::Entity(record.clone()));
+                    self.entities.insert(id.clone(), record.clone());
                 }
                 None => {
-                    self.instances.remove(id);
+                    self.entities.remove(id);
                 }
             }
         }
+        self.apply_messages(batch);
+    }
+
+    fn apply_orchestration(&mut self, id: &InstanceId, row: &OrchestrationRow) {
+        if let Some(replaced) = row.replaces {
+            self.histories.remove(&replaced);
+        }
+        let history = self.histories.entry(row.record.execution_id).or_default();
+        assert_eq!(history.len(), row.history_stored, "a gap in the history of {id}");
+        history.extend(row.events.iter().cloned());
+        let indexed = self.index.insert(id.clone(), Indexed::of(&row.record));
+        assert_eq!(
+            indexed.as_ref(),
+            row.indexed.as_deref(),
+            "the index holds something else of {id}"
+        );
+        let before = self.orchestrations.insert(id.clone(), row.record.clone());
+        if let Some(before) = before.filter(|before| before.execution_id != row.record.execution_id)
+        {
+            let left =
+                self.histories.get(&before.execution_id).is_some_and(|left| !left.is_empty());
+            assert!(!left, "the history before that of {id} stays behind");
+            self.histories.remove(&before.execution_id);
+        }
+    }
+
+    fn apply_purge(&mut self, id: &InstanceId, row: &PurgedRow) {
+        let record = self.orchestrations.remove(id);
+        let record = record.unwrap_or_else(|| panic!("{id} was purged and never stored"));
+        assert_eq!(record.execution_id, row.execution_id, "another execution of {id} was purged");
+        self.histories.remove(&row.execution_id);
+        let indexed = self.index.remove(id);
+        assert_eq!(indexed.as_ref(), Some(&*row.indexed), "the index holds something else of {id}");
+    }
+
+    fn apply_messages(&mut self, batch: &CommitBatch) {
         self.messages.extend(batch.messages_sent.iter().cloned());
         for id in &batch.messages_consumed {
             let consumed = self.messages.remove(id);
             assert!(consumed.is_some(), "message {id} was consumed and never stored");
         }
         self.low = batch.message_low.unwrap_or(self.low);
-    }
-
-    fn apply_orchestration(&mut self, id: &InstanceId, row: &OrchestrationRow) {
-        let stored = match self.instances.remove(id) {
-            Some(StoredInstance::Orchestration { record, history }) => {
-                if record.execution_id == row.record.execution_id {
-                    history
-                } else {
-                    assert!(row.replaces_history || history.is_empty(), "old events would stay");
-                    Vec::new()
-                }
-            }
-            _ => Vec::new(),
-        };
-        assert_eq!(stored.len(), row.history_stored, "a gap in the history of {id}");
-        let mut history = stored;
-        history.extend(row.events.iter().cloned());
-        let record = row.record.clone();
-        self.instances.insert(id.clone(), StoredInstance::Orchestration { record, history });
+        self.delayed.extend(batch.delayed.iter().cloned());
+        for key in &batch.delayed_consumed {
+            let consumed = self.delayed.remove(key);
+            assert!(consumed.is_some(), "the delayed {key:?} was consumed and never stored");
+        }
+        self.delayed_low = batch.delayed_low.unwrap_or(self.delayed_low);
     }
 }

@@ -1,32 +1,36 @@
 //! The simulated world: it drives partitions in the order that `lane.rs` promises, and decides by its
-//! seed what happens next.
+//! seed what happens next. What clients do is in `clients.rs`, what guests do in
+//! `world/work.rs`, how a run ends in `world/drain.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+mod drain;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::mem;
 
-use everstate_engine::commit::CommitQueue;
+use everstate_engine::commit::{Change, CommitQueue};
 use everstate_engine::partition::{
-    Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
-    StartRequest, Work,
+    Effects, Gate, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply, ReplyTo,
+    Request, Work,
 };
-use everstate_engine::storage::{CommitSeq, StoredInstance};
+use everstate_engine::storage::CommitSeq;
 use everstate_types::{
-    ComponentHash, EventKind, ExecutionId, FunctionName, InstanceId, Message, MessageBody,
-    MessageId, Payload, RequestId, RuntimeStatus, Timestamp,
+    ComponentHash, DelayedKey, FunctionName, InstanceId, Message, MessageBody, MessageId,
+    MessageKey, RequestId, RuntimeStatus, Timestamp,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::guests;
-use crate::model::{Model, Operation, Told};
+use crate::audit;
+use crate::guests::{BROKEN, NOBODY, SOUND};
+use crate::model::Model;
 use crate::storage::SimStorage;
 
-const STEPS: u64 = 400;
-const CODE: ComponentHash = ComponentHash([7; 32]);
+const STEPS: u64 = 500;
 
-/// A client that waits.
+/// A client that waits; none: what the world does by itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReplyId(u64);
+pub(crate) struct ReplyId(pub(crate) Option<u64>);
 
 impl ReplyTo for ReplyId {
     fn is_abandoned(&self) -> bool {
@@ -43,6 +47,24 @@ pub(crate) struct Report {
     pub(crate) fingerprint: u64,
 }
 
+/// What happens in a run at all.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices of a seed")]
+pub(crate) struct Scope {
+    /// Orchestrations that only call entities, or all of them.
+    pub(crate) has_all_kinds: bool,
+    /// Whether orchestrations are terminated, rewound and so on.
+    pub(crate) has_lifecycle: bool,
+    /// Whether ids are used again, and orchestrations purged.
+    pub(crate) reuses_ids: bool,
+    /// Whether senders that are not sure send some messages again.
+    pub(crate) has_copies: bool,
+    /// The chance that the committer is ready when it could be.
+    pub(crate) commit_rate: f64,
+    /// The chance of a crash, each step.
+    pub(crate) crash_rate: f64,
+}
+
 #[derive(Debug)]
 struct SimLane {
     partition: Partition<ReplyId>,
@@ -51,26 +73,51 @@ struct SimLane {
     work: Vec<Work>,
 }
 
+/// An activity that has run, as the rest of the world saw it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SideEffect {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) name: FunctionName,
+    pub(crate) input: String,
+    pub(crate) idempotency_key: RequestId,
+    pub(crate) attempt: u32,
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
-    rng: StdRng,
-    ledgers: usize,
+    pub(crate) rng: StdRng,
+    pub(crate) scope: Scope,
+    pub(crate) ledgers: usize,
     limits: PartitionLimits,
-    now: u64,
-    step: u64,
+    watermark_step: u64,
+    pub(crate) now: u64,
+    /// What the clock has shown at the latest: somebody may have set it back.
+    latest: u64,
+    pub(crate) step: u64,
+    /// The newest code.
+    pub(crate) newest: ComponentHash,
     lanes: Vec<SimLane>,
     commits: CommitQueue,
-    storage: SimStorage,
+    delayed: BTreeMap<DelayedKey, Message>,
+    pub(crate) storage: SimStorage,
     durable: CommitSeq,
     /// Answers that wait for the disk.
     gated: Vec<(CommitSeq, ReplyId, Reply)>,
     /// Messages that will come a second time.
     copies: Vec<Message>,
+    side_effects: BTreeSet<SideEffect>,
+    runs: usize,
+    /// The beginnings of inputs whose activities do not fail any more.
+    pub(crate) repaired: HashSet<String>,
     /// Whether faults are over.
     is_draining: bool,
-    next_client: u64,
-    model: Model,
-    report: Report,
+    pub(crate) next_client: u64,
+    /// Clients that will be told something, if there is no crash.
+    pub(crate) awaiting: HashSet<u64>,
+    /// Counters that were told to end.
+    told_to_end: HashSet<InstanceId>,
+    pub(crate) model: Model,
+    pub(crate) report: Report,
 }
 
 impl World {
@@ -83,21 +130,41 @@ impl World {
             loaded_instances_max: rng.random_range(1..=20),
             loaded_bytes_max: rng.random_range(1..=20_000),
         };
+        let reuses_ids = rng.random_bool(0.4);
+        let scope = Scope {
+            has_all_kinds: rng.random_bool(0.8),
+            has_lifecycle: rng.random_bool(0.6),
+            reuses_ids,
+            has_copies: rng.random_bool(0.5),
+            commit_rate: [0.05, 0.3, 1.0][rng.random_range(0..3)],
+            crash_rate: [0.001, 0.003, 0.01][rng.random_range(0..3)],
+        };
+        let watermark_step = [1, 10, 4_096][rng.random_range(0..3)];
         let lane_count = rng.random_range(1..=4);
         let mut world = Self {
             rng,
+            scope,
             ledgers,
             limits,
+            watermark_step,
             now: 1_000_000,
+            latest: 0,
             step: 0,
+            newest: BROKEN,
             lanes: Vec::new(),
-            commits: CommitQueue::new(MessageId(0), []),
+            commits: CommitQueue::new(MessageId(0), [], []),
+            delayed: BTreeMap::new(),
             storage: SimStorage::default(),
             durable: CommitSeq(0),
             gated: Vec::new(),
             copies: Vec::new(),
+            side_effects: BTreeSet::new(),
+            runs: 0,
+            repaired: HashSet::new(),
             is_draining: false,
             next_client: 0,
+            awaiting: HashSet::new(),
+            told_to_end: HashSet::new(),
             model: Model::new(ledgers),
             report: Report { steps: 0, crashes: 0, fingerprint: 0 },
         };
@@ -109,16 +176,26 @@ impl World {
     pub(crate) fn run(mut self) -> Report {
         for _ in 0..STEPS {
             self.step += 1;
-            match self.rng.random_range(0..100) {
-                0..15 => self.begin_operation(),
-                15 => self.crash(),
-                16..20 => self.now += self.rng.random_range(0..5_000),
+            match self.rng.random_range(0..1_000) {
+                0..100 => self.begin_operation(),
+                100..130 => self.now += self.rng.random_range(0..2_000),
+                130..140 => self.deploy(),
+                // Somebody sets the clock of the machine.
+                140..145 => self.now -= self.rng.random_range(0..1_000),
                 _ => self.progress(),
             }
+            if self.rng.random_bool(self.scope.crash_rate) {
+                self.crash();
+            }
         }
-        self.drain();
+        self.is_draining = true;
+        self.drain(false);
         self.crash();
-        self.drain();
+        self.drain(false);
+        audit::check_rest(self.ledgers, &self.storage);
+        self.drain(true);
+        self.crash();
+        self.drain(true);
         self.check();
         self.report.steps = self.step;
         self.report
@@ -137,16 +214,33 @@ impl World {
         self.gated.clear();
         // A sender that died with its change does not send it again.
         self.copies.clear();
+        self.awaiting.clear();
+        self.told_to_end.clear();
         self.durable = CommitSeq(0);
-        let (messages, next) = self.storage.recover();
-        self.commits = CommitQueue::new(next, messages.iter().map(|(id, _)| *id));
-        for (id, message) in messages {
-            self.deliver(id, message);
+        let recovered = self.storage.recover();
+        let ids = recovered.messages.iter().map(|(id, _)| *id);
+        let keys = recovered.delayed.iter().map(|(key, _)| *key);
+        let commits = CommitQueue::new(recovered.next_message_id, ids, keys);
+        self.commits = commits.with_watermark_step(self.watermark_step);
+        self.delayed = recovered.delayed.into_iter().collect();
+        for (id, message) in recovered.messages {
+            self.deliver(MessageKey::Sent(id), message);
         }
     }
 
     fn crash(&mut self) {
         self.report.crashes += 1;
+        // Activities that run may be done when the process dies, and nobody hears of it.
+        let work: Vec<_> =
+            self.lanes.iter_mut().flat_map(|lane| mem::take(&mut lane.work)).collect();
+        for work in work {
+            if let Work::Activity { item, .. } = work
+                && self.may_run(&item)
+                && self.rng.random_bool(0.3)
+            {
+                self.note_side_effect(&item);
+            }
+        }
         self.storage.crash(&mut self.rng);
         let lane_count = self.rng.random_range(1..=4);
         self.boot(lane_count);
@@ -155,66 +249,47 @@ impl World {
     /// One thing that the engine does by itself.
     fn progress(&mut self) {
         let lane = self.rng.random_range(0..self.lanes.len());
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..11) {
             0..4 => self.turn(lane),
             4..6 => self.run_guest(lane),
             6 => self.finish_load(lane),
-            7 => self.commit(),
+            7 => {
+                if self.rng.random_bool(self.scope.commit_rate) {
+                    self.commit();
+                }
+            }
             8 => self.sync(),
+            9 => self.deliver_due(),
             _ => self.release(),
         }
     }
 
-    fn begin_operation(&mut self) {
-        let ledger = self.rng.random_range(0..self.ledgers);
-        let client = self.next_client;
-        self.next_client += 1;
-        let token = format!("t{client}");
-        let operation = match self.rng.random_range(0..8) {
-            0..3 => {
-                let names = ["Append", "Both", "Relay", "Fails"];
-                let name = names[self.rng.random_range(0..names.len())];
-                Operation::Orchestration { name, ledger }
-            }
-            3..5 => Operation::Append { ledger },
-            5 => Operation::Signal { ledger },
-            _ => Operation::Read { ledger },
-        };
-        self.model.begin(self.step, client, operation.clone(), token.clone());
-        self.request(client, &operation, &token);
+    /// There is other code. What stopped because of the old code is told to try it.
+    fn deploy(&mut self) {
+        self.newest = if self.rng.random_bool(0.5) { SOUND } else { BROKEN };
+        self.resume(|failed| failed);
     }
 
-    fn request(&mut self, client: u64, operation: &Operation, token: &str) {
-        let reply_to = ReplyId(client);
-        let entity = |ledger: usize| guests::ledger(ledger).instance_id();
-        let request_id = RequestId::from_u128(u128::from(client) << 64 | 1);
-        let append = || ("append".to_owned(), Some(Payload::from(token)));
-        let request = match *operation {
-            Operation::Orchestration { name, ledger } => Request::Start(Box::new(StartRequest {
-                instance_id: InstanceId::orchestration(token).expect("a valid id"),
-                is_new_id: self.rng.random_bool(0.5),
-                name: FunctionName::new(name).expect("a valid name"),
-                component: CODE,
-                execution_id: ExecutionId::new(request_id),
-                input: Payload::from(format!("{ledger}:{token}")),
-                tags: Vec::new(),
-                use_existing: false,
-                reply_to,
-            })),
-            Operation::Append { ledger } => {
-                let (operation, input) = append();
-                let instance_id = entity(ledger);
-                Request::CallEntity { instance_id, request_id, operation, input, reply_to }
-            }
-            Operation::Signal { ledger } => {
-                let (operation, input) = append();
-                let instance_id = entity(ledger);
-                Request::SignalEntity { instance_id, request_id, operation, input, reply_to }
-            }
-            Operation::Read { ledger } => {
-                Request::ReadState { instance_id: entity(ledger), reply_to }
-            }
-        };
+    /// Lets suspended orchestrations go on, by whether their code did not fit.
+    fn resume(&mut self, is_meant: impl Fn(bool) -> bool) -> bool {
+        let suspended: Vec<_> = self
+            .storage
+            .orchestrations()
+            .filter(|(_, record, _)| {
+                record.status == RuntimeStatus::Suspended && is_meant(record.failure.is_some())
+            })
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for instance_id in &suspended {
+            let change = LifecycleChange::Resume { reason: None };
+            let reply_to = ReplyId(None);
+            let instance_id = instance_id.clone();
+            self.request(Request::Change { instance_id, change, reply_to });
+        }
+        !suspended.is_empty()
+    }
+
+    pub(crate) fn request(&mut self, request: Request<ReplyId>) {
         self.submit(&request.instance_id().clone(), Input::Request(request));
     }
 
@@ -227,11 +302,30 @@ impl World {
         self.lanes[lane].inputs.push_back(input);
     }
 
-    fn deliver(&mut self, id: MessageId, mut message: Message) {
-        if let MessageBody::StartOrchestration { component, .. } = &mut message.body {
-            *component = Some(CODE);
+    fn deliver(&mut self, key: MessageKey, mut message: Message) {
+        let (name, component) = match &mut message.body {
+            MessageBody::StartOrchestration(start) => (&start.name, &mut start.component),
+            MessageBody::Rewind(order) => (&order.start.name, &mut order.start.component),
+            MessageBody::Proceed { name, component, .. } => (&*name, component),
+            _ => return self.submit(&message.target.clone(), Input::Message(key, message)),
+        };
+        if component.is_none() && name.as_str() != NOBODY {
+            *component = Some(self.newest);
         }
-        self.submit(&message.target.clone(), Input::Message(id, message));
+        self.submit(&message.target.clone(), Input::Message(key, message));
+    }
+
+    fn is_due(&self) -> bool {
+        self.delayed.first_key_value().is_some_and(|(key, _)| key.due.as_millis() <= self.now)
+    }
+
+    fn deliver_due(&mut self) {
+        self.latest = self.latest.max(self.now);
+        while self.is_due()
+            && let Some((key, message)) = self.delayed.pop_first()
+        {
+            self.deliver(MessageKey::Delayed(key), message);
+        }
     }
 
     fn moment(&self) -> Moment {
@@ -240,6 +334,7 @@ impl World {
 
     fn turn(&mut self, index: usize) {
         self.now += 1;
+        self.latest = self.latest.max(self.now);
         let moment = self.moment();
         let lane = &mut self.lanes[index];
         let count = self.rng.random_range(0..=lane.inputs.len());
@@ -247,24 +342,12 @@ impl World {
         for input in lane.inputs.drain(..count) {
             lane.partition.apply(moment, input, &mut effects);
         }
-        // A sender that is not sure may send starts and replies again, much later.
-        for message in &effects.sent {
-            if self.is_draining {
-                break;
-            }
-            let is_repeatable = !matches!(message.body, MessageBody::EntityOperation { .. });
-            if is_repeatable && self.rng.random_bool(0.1) {
-                self.copies.push(message.clone());
-            }
-        }
-        if !self.is_draining && !self.copies.is_empty() && self.rng.random_bool(0.1) {
-            let picked = self.rng.random_range(0..self.copies.len());
-            effects.sent.push(self.copies.swap_remove(picked));
-        }
-        let staged = self.commits.stage(mem::take(&mut effects.changes), &effects.sent);
+        self.send_copies(&mut effects.sent);
+        let changes = mem::take(&mut effects.changes);
+        let taken_back: Vec<_> = changes.iter().filter_map(taken_back).collect();
+        let staged = self.commits.stage(changes, &effects.sent, &effects.delayed);
+        let lane = &mut self.lanes[index];
         lane.partition.end_turn(moment, staged.seq);
-        lane.work.append(&mut effects.work);
-        lane.loads.append(&mut effects.loads);
         for (reply_to, reply, gate) in effects.replies {
             let seq = match gate {
                 Gate::ThisTurn => staged.seq,
@@ -272,39 +355,56 @@ impl World {
             };
             self.gated.push((seq, reply_to, reply));
         }
+        for key in taken_back {
+            self.delayed.remove(&key);
+        }
+        self.delayed.extend(effects.delayed);
+        lane.loads.append(&mut effects.loads);
+        for mut work in effects.work {
+            if let Work::Activity { item, .. } = &mut work {
+                item.seq = staged.seq;
+            }
+            lane.work.push(work);
+        }
         for (offset, message) in (0..).zip(effects.sent) {
-            self.deliver(MessageId(staged.first_message_id.0 + offset), message);
+            let id = MessageId(staged.first_message_id.0 + offset);
+            self.deliver(MessageKey::Sent(id), message);
         }
     }
 
-    fn run_guest(&mut self, index: usize) {
-        let lane = &mut self.lanes[index];
-        if lane.work.is_empty() {
+    /// A sender that is not sure may send some messages again, much later.
+    fn send_copies(&mut self, sent: &mut Vec<Message>) {
+        if self.is_draining || !self.scope.has_copies {
             return;
         }
-        let picked = self.rng.random_range(0..lane.work.len());
-        let input = match lane.work.swap_remove(picked) {
-            Work::Orchestration { token, item } => {
-                let outcome = guests::run_orchestration(self.ledgers, &item);
-                let instance_id = item.instance_id;
-                // A late copy of the outcome, as a restarted guest might give.
-                if self.rng.random_bool(0.2) {
-                    let (instance_id, outcome) = (instance_id.clone(), outcome.clone());
-                    let copy = Input::OrchestrationRan { instance_id, token, outcome };
-                    lane.inputs.push_back(copy);
+        for message in sent.iter() {
+            let is_repeatable = match &message.body {
+                // An id that is free again would take the start of an execution that has ended,
+                // and the copy of a start that is delayed would not be.
+                MessageBody::StartOrchestration(start) => {
+                    !self.scope.reuses_ids && !self.scope.has_lifecycle && start.start_at.is_none()
                 }
-                Input::OrchestrationRan { instance_id, token, outcome }
-            }
-            Work::Entity { instance_id, token, item } => {
-                let outcome = guests::run_entity(self.ledgers, &mut self.rng, &item);
-                if self.rng.random_bool(0.2) {
-                    let (instance_id, outcome) = (instance_id.clone(), outcome.clone());
-                    lane.inputs.push_back(Input::EntityRan { instance_id, token, outcome });
+                MessageBody::EntityReply { result: Err(_), .. }
+                | MessageBody::ActivityResult { result: Err(_), .. }
+                | MessageBody::SubOrchestrationResult { result: Err(_), .. } => {
+                    // Whoever is rewound waits for the same once more.
+                    !self.scope.has_lifecycle
                 }
-                Input::EntityRan { instance_id, token, outcome }
+                MessageBody::EntityReply { .. }
+                | MessageBody::ActivityTask(_)
+                | MessageBody::ActivityResult { .. }
+                | MessageBody::SubOrchestrationResult { .. } => true,
+                // There is nothing to know a copy by.
+                _ => false,
+            };
+            if is_repeatable && self.rng.random_bool(0.1) {
+                self.copies.push(message.clone());
             }
-        };
-        lane.inputs.push_front(input);
+        }
+        if !self.copies.is_empty() && self.rng.random_bool(0.1) {
+            let picked = self.rng.random_range(0..self.copies.len());
+            sent.push(self.copies.swap_remove(picked));
+        }
     }
 
     fn finish_load(&mut self, index: usize) {
@@ -335,105 +435,17 @@ impl World {
         self.gated = gated;
         let free: Vec<(CommitSeq, ReplyId, Reply)> = free;
         for (_, ReplyId(client), reply) in free {
-            self.tell(client, reply);
-        }
-    }
-
-    fn tell(&mut self, client: u64, reply: Reply) {
-        let told = match reply {
-            Reply::Started(id) => {
-                // Told that it runs, the client waits for its end.
-                let reply_to = ReplyId(client);
-                let wait = Request::WaitForCompletion { instance_id: id.clone(), reply_to };
-                self.submit(&id, Input::Request(wait));
-                Told::Accepted
-            }
-            Reply::Accepted => Told::Accepted,
-            Reply::Operation(Ok(result)) => Told::Result(text(result)),
-            Reply::Operation(Err(_)) => Told::Failed,
-            Reply::State(state) => {
-                Told::Tokens(state.map(|state| tokens(state.as_str())).unwrap_or_default())
-            }
-            Reply::Status(status) => {
-                let record = &status.expect("what was accepted exists").record;
-                match record.status {
-                    RuntimeStatus::Completed => Told::Result(text(record.output.clone())),
-                    RuntimeStatus::Failed => Told::Failed,
-                    status => panic!("waited for the end and was told {status}"),
-                }
-            }
-            Reply::Refused(_) => Told::Refused,
-        };
-        for byte in format!("{client}{told:?}").bytes() {
-            self.report.fingerprint =
-                (self.report.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        self.model.tell(self.step, client, told);
-    }
-
-    /// Lets everything that is under way come to its end.
-    fn drain(&mut self) {
-        self.is_draining = true;
-        let mut idle = 0;
-        while idle < 3 {
-            self.step += 1;
-            idle += 1;
-            for lane in 0..self.lanes.len() {
-                let before = &self.lanes[lane];
-                if !(before.inputs.is_empty() && before.loads.is_empty() && before.work.is_empty())
-                {
-                    idle = 0;
-                }
-                self.turn(lane);
-                self.run_guest(lane);
-                self.finish_load(lane);
-            }
-            self.commit();
-            self.durable = self.durable.max(self.storage.sync(self.storage.unsynced_count()));
-            self.release();
-            assert!(self.step < 1_000_000, "it never comes to rest");
-        }
-        for lane in &self.lanes {
-            assert!(!lane.partition.is_busy(), "something is stuck: {:?}", lane.partition);
-        }
-        assert!(self.gated.is_empty(), "an answer was never let out");
-        assert_eq!(self.storage.message_count(), 0, "a message was never consumed");
-    }
-
-    fn check(&self) {
-        let mut lists = BTreeMap::new();
-        for (id, stored) in self.storage.instances() {
-            match stored {
-                StoredInstance::Entity(record) => {
-                    let entity = id.as_entity().expect("an entity's id");
-                    let number: usize = entity.key().parse().expect("a ledger");
-                    lists.insert(number, tokens(record.state.as_str()));
-                }
-                StoredInstance::Orchestration { record, history } => {
-                    assert!(record.status.is_finished(), "{id} is left {}", record.status);
-                    let starts = history
-                        .iter()
-                        .filter(|event| matches!(event.kind, EventKind::ExecutionStarted { .. }));
-                    assert_eq!(starts.count(), 1, "{id} began once");
-                    let ends = history
-                        .iter()
-                        .filter(|event| matches!(event.kind, EventKind::ExecutionCompleted { .. }));
-                    assert_eq!(ends.count(), 1, "{id} ended once");
-                    assert!(
-                        history.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp),
-                        "time went back in {id}"
-                    );
-                }
+            if let Some(client) = client {
+                self.tell(client, reply);
             }
         }
-        self.model.check(&lists);
     }
 }
 
-fn text(payload: Option<Payload>) -> String {
-    payload.map(|payload| payload.as_str().to_owned()).unwrap_or_default()
-}
-
-fn tokens(state: &str) -> Vec<String> {
-    state.split(',').filter(|token| !token.is_empty()).map(str::to_owned).collect()
+/// The delayed message that a change takes back.
+fn taken_back(change: &Change) -> Option<DelayedKey> {
+    match change {
+        Change::Consumed(MessageKey::Delayed(key)) => Some(*key),
+        _ => None,
+    }
 }

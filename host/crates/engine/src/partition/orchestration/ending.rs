@@ -69,6 +69,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         effects.forgotten.push(turn.id.clone());
         self.finish(moment, recurse, turn, effects);
         self.answer_waiters(turn, effects);
+        self.apply_deferred(moment, turn, effects);
     }
 
     /// What follows an end. The record and the history have it already.

@@ -34,7 +34,6 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         match change {
             LifecycleChange::Terminate { reason, recurse } => {
                 self.terminate(moment, reason, recurse, turn, effects);
-                self.apply_deferred(moment, turn, effects);
             }
             LifecycleChange::Suspend { reason } => {
                 let kind = EventKind::ExecutionSuspended { reason };

@@ -217,6 +217,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 }
                 self.run(moment, turn, effects);
             }
+            // A timer that a rewind armed again while it was on its way comes twice. The turn that
+            // has taken it up consumes it.
+            _ if matches!(key, MessageKey::Delayed(_)) && self.runs_with(key) => {}
             body => {
                 // A copy, or an answer to an execution that has ended.
                 self.keep_late_result(moment, &body, turn, effects);
@@ -304,6 +307,13 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 is_abandoned: Arc::clone(&state.is_abandoned),
             },
         });
+    }
+
+    /// Whether the turn that runs has taken up this message.
+    fn runs_with(&self, key: MessageKey) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.messages.iter().any(|(taken_up, _)| *taken_up == key))
     }
 
     /// Whether this execution exists and has not begun.

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
     EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
-    MessageBody, RequestId, RewindChild, RuntimeStatus,
+    MessageBody, MessageKey, RequestId, RewindChild, RuntimeStatus,
 };
 
 use super::super::input::{Effects, ReplyTo};
@@ -153,7 +153,11 @@ impl Orchestration {
                     effects.sent.push(self.entity_call_message(id, number, request_id, call));
                 }
                 (_, OpenKind::Timer(fire_at)) => {
-                    effects.delayed.push(self.timer_message(id, number, request_id, fire_at));
+                    let (key, message) = self.timer_message(id, number, request_id, fire_at);
+                    // If it failed in this very turn, the timer was taken back in it.
+                    let taken_back = Change::Consumed(MessageKey::Delayed(key));
+                    effects.changes.retain(|change| *change != taken_back);
+                    effects.delayed.push((key, message));
                 }
                 _ => {}
             }
