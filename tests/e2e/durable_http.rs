@@ -35,7 +35,7 @@ const UNFINISHED: u32 = 3;
 async fn service() -> Result<SocketAddr> {
     let asked = Arc::new(AtomicU32::new(0));
     let accepted = || {
-        let headers = [("location", "/work/status"), ("retry-after", "0")];
+        let headers = [("location", "/job/status"), ("retry-after", "0")];
         (StatusCode::ACCEPTED, headers, "not yet").into_response()
     };
     let status = move || {
@@ -45,7 +45,7 @@ async fn service() -> Result<SocketAddr> {
     };
     let routes = Router::new()
         .route("/work", get(move || async move { accepted() }))
-        .route("/work/status", get(status))
+        .route("/job/status", get(status))
         .route("/teapot", get(|| async { (StatusCode::IM_A_TEAPOT, "short and stout") }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -37,7 +37,10 @@ async fn data_of_an_earlier_build_is_read_and_goes_on() -> Result<()> {
     let client = host.client();
 
     let done = document(&client, "done").await?;
-    assert_eq!((&done["runtimeStatus"], &done["output"]), (&json!("Completed"), &json!("Approved")));
+    assert_eq!(
+        (&done["runtimeStatus"], &done["output"]),
+        (&json!("Completed"), &json!("Approved"))
+    );
     let names: Vec<_> = history(&done).iter().map(|event| event["EventType"].clone()).collect();
     let expected = ["ExecutionStarted", "TimerCreated", "EventRaised", "ExecutionCompleted"];
     assert_eq!(names, expected);

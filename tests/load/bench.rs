@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use tokio::process::Command;
 
 use crate::drive::{Load, Measured, Work, drive, fill};
-use crate::report::{Row, Start, WorkflowRow, render, render_workflows};
+use crate::report::{OrchestrationRow, Row, Start, render, render_orchestrations};
 
 /// How long a server may take to its first answer; compiling a component may be a part of it.
 const START_DEADLINE: Duration = Duration::from_secs(120);
@@ -68,12 +68,12 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         "{keys} keys, values of {value_bytes} bytes, {seconds} s a row, seed {seed}\n\n{}",
         render(&rows, &starts)
     ));
-    workflows(options, &rows).await?;
+    orchestrations(options, &rows).await?;
     Ok(())
 }
 
 /// What orchestrations are made of, each on connections that have a row of floor.
-async fn workflows(options: &Options, floor: &[Row]) -> Result<()> {
+async fn orchestrations(options: &Options, floor: &[Row]) -> Result<()> {
     let data = fresh_folder(options.scratch.as_deref())?;
     let (mut server, at) = start(options, Target::Host, data.path()).await?;
     let mut rows = Vec::new();
@@ -89,7 +89,7 @@ async fn workflows(options: &Options, floor: &[Row]) -> Result<()> {
         let host = drive(&server, at, &load).await.with_context(|| what.to_owned())?;
         let put = floor.iter().find(|row| (row.method, row.connections) == ("PUT", connections));
         let floor_put = put.map_or(f64::NAN, |row| row.floor.throughput);
-        rows.push(WorkflowRow { what, connections, host, floor_put });
+        rows.push(OrchestrationRow { what, connections, host, floor_put });
         progress(&format!("{what}, {connections} connections, done"));
     }
     let plan = r#"{"timers":1000,"spread_ms":2000}"#;
@@ -98,7 +98,7 @@ async fn workflows(options: &Options, floor: &[Row]) -> Result<()> {
         serde_json::from_slice(&reply.body).with_context(|| reply.text())?;
     lateness_ms.sort_unstable();
     server.kill_9().await?;
-    print(&render_workflows(&rows, &lateness_ms));
+    print(&render_orchestrations(&rows, &lateness_ms));
     Ok(())
 }
 

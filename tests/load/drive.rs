@@ -25,7 +25,7 @@ pub(crate) enum Work {
     Put,
     /// Get the value of a key.
     Get,
-    /// Run a workflow and wait for its end.
+    /// Run an orchestration and wait for its end.
     Post {
         /// Where.
         path: &'static str,

@@ -17,8 +17,8 @@ pub(crate) struct Row {
     pub(crate) host: Measured,
 }
 
-/// A workflow, measured on the host.
-pub(crate) struct WorkflowRow {
+/// An orchestration, measured on the host.
+pub(crate) struct OrchestrationRow {
     /// What it does.
     pub(crate) what: &'static str,
     /// How many connections.
@@ -29,14 +29,14 @@ pub(crate) struct WorkflowRow {
     pub(crate) floor_put: f64,
 }
 
-/// All workflows as text, and how late timers were: sorted, in milliseconds.
-pub(crate) fn render_workflows(rows: &[WorkflowRow], lateness_ms: &[u64]) -> String {
+/// All orchestrations as text, and how late timers were: sorted, in milliseconds.
+pub(crate) fn render_orchestrations(rows: &[OrchestrationRow], lateness_ms: &[u64]) -> String {
     let mut text = String::from(
-        "| workflow | connections | per second | floor's PUTs for one | p50 ms | p99 ms \
+        "| orchestration | connections | per second | floor's PUTs for one | p50 ms | p99 ms \
          | disk bytes each | RSS MiB |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for WorkflowRow { what, connections, host, floor_put } in rows {
+    for OrchestrationRow { what, connections, host, floor_put } in rows {
         push(
             &mut text,
             format_args!(

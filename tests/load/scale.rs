@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use everstate_engine::storage::{CommitBatch, CommitSeq, Storage as _};
 use everstate_storage::{RocksStorage, StorageConfig};
-use everstate_tests::http::{Client, Connection};
+use everstate_tests::http::Connection;
 use everstate_tests::process::ServerProcess;
 use everstate_types::{
     DelayedKey, EntityId, EntityRecord, ExecutionId, InstanceId, Message, MessageBody, Payload,
