@@ -152,7 +152,8 @@ impl OneClient {
     async fn post(&mut self, connection: &mut Connection) -> Result<bool> {
         let account = self.accounts[self.random.random_range(0..self.accounts.len())].clone();
         let token = format!("{:016x}", self.random.random::<u64>());
-        let path = format!("/Ledger/{account}/{token}");
+        let way = if self.random.random_bool(0.5) { "?way=long" } else { "" };
+        let path = format!("/Ledger/{account}/{token}{way}");
         let reply = connection.send("POST", &path, &[], "").await;
         let acknowledged = match &reply {
             Ok(reply) if [StatusCode::OK, StatusCode::ACCEPTED].contains(&reply.status) => true,

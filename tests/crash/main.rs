@@ -85,14 +85,18 @@ async fn run(seed: u64, cycles: u64) -> Result<()> {
     nothing_is_left(&mut host).await
 }
 
-/// Ends the host in an orderly way and looks at the disk: no message waits for anybody.
+/// Ends the host in an orderly way and looks at the disk: no message waits for anybody, and no timer
+/// is armed.
 async fn nothing_is_left(host: &mut HostProcess) -> Result<()> {
     use everstate_engine::storage::Storage as _;
     host.process().terminate()?;
     host.process().wait_exit(EXIT_DEADLINE).await?;
     let storage = RocksStorage::open(host.database(), &StorageConfig::default())?;
-    let messages = storage.recover()?.messages;
+    let recovered = storage.recover()?;
+    let messages = recovered.messages;
     assert!(messages.is_empty(), "messages that nobody consumed: {messages:#?}");
+    let delayed = recovered.delayed;
+    assert!(delayed.is_empty(), "timers that nobody waits for: {delayed:#?}");
     Ok(())
 }
 

@@ -2,8 +2,11 @@
 //! after the other, and is signalled to a tally. However often the host dies in between, each token
 //! must end up in both ledgers and in the tally exactly once.
 //!
-//! `POST /Ledger/{account}/{token}` posts, under the token as the orchestration's id.
+//! `POST /Ledger/{account}/{token}` posts, under the token as the orchestration's id; with `?way=long` over
+//! activities, timers, events, children and a second generation (`journey.rs`).
 //! `GET /Ledger/{account}` answers with all three.
+
+mod journey;
 
 use everstate_sdk::{
     DurableClient, EntityContext, EntityId, Failure, HttpError, HttpRequest, HttpResponse,
@@ -101,7 +104,12 @@ fn Ledger_Post(request: HttpRequest, client: DurableClient) -> Result<HttpRespon
     };
     let options =
         StartOptions { instance_id: Some(posting.token.clone()), ..StartOptions::default() };
-    let id = client.start_new_with_options("Ledger_Post_Orchestrator", &posting, &options)?;
+    let id = if request.query("way") == Some("long") {
+        let input = journey::begin(posting);
+        client.start_new_with_options("Ledger_Journey_Orchestrator", &input, &options)?
+    } else {
+        client.start_new_with_options("Ledger_Post_Orchestrator", &posting, &options)?
+    };
     Ok(client.wait_for_completion_or_create_check_status_response(&id, None)?)
 }
 
