@@ -51,7 +51,7 @@ mutants=(
 
   'partition/orchestration/rewind.rs|                carried.push(kind.clone());\n||a rewind forgets a good result'
   'partition/orchestration/rewind.rs|if failed.contains(&number) =>|if failed.contains(\&number) \|\| true =>|a rewind repeats an entity call'
-  'partition/orchestration/rewind.rs|                    effects.sent.push(self.activity_message(id, number, &call));\n|                    drop(call);\n|a rewind does not repeat what failed'
+  'partition/orchestration/rewind.rs|                    effects.sent.push(self.activity_message(id, number, request_id, \&call));\n|                    drop(call);\n|a rewind does not repeat what failed'
   'partition/orchestration/rewind.rs|                    effects.delayed.push((key, message));\n|                    drop(message);\n|a rewind forgets a timer'
   'partition/orchestration/rewind.rs|                    effects.changes.retain(\|change\| *change != taken_back);\n|                    drop(taken_back);\n|a rewind forgets a timer that was taken back in the same turn'
   'partition/orchestration/mod.rs|matches!(key, MessageKey::Delayed(_)) \&\& self.runs_with(key)|false|a timer that comes twice is consumed before its turn'
@@ -65,7 +65,7 @@ mutants=(
   'partition/orchestration/lifecycle.rs|        if recurse {|        if false \&\& recurse {|a recursive purge leaves the children'
 
   'partition/orchestration/ending.rs|            self.inbox.push_front(message);|            effects.changes.push(Change::Consumed(message.0));|a turn that diverged consumes its messages'
-  'partition/orchestration/ending.rs|        state.open = OpenActions::of(execution_id, &state.history);\n||a turn that diverged takes its results'
+  'partition/orchestration/ending.rs|        state.open = OpenActions::of(\&state.record, \&state.history);\n||a turn that diverged takes its results'
   'partition/orchestration/mod.rs|in std::mem::take(&mut self.deferred) {|in std::mem::take(\&mut self.deferred).into_iter().skip(1) {|a deferred change is dropped'
   'partition/orchestration/ending.rs|        self.apply_deferred(moment, turn, effects);\n||a deferred change is forgotten at a termination'
   'partition/orchestration/mod.rs|            && state.record.status != RuntimeStatus::Suspended\n||a suspended orchestration runs'

@@ -105,8 +105,7 @@ impl World {
             4..7 => ChangeKind::Resume,
             7..10 => ChangeKind::Terminate { recurse },
             10..14 => ChangeKind::Rewind,
-            _ if self.scope.reuses_ids => ChangeKind::Purge { recurse },
-            _ => ChangeKind::Rewind,
+            _ => ChangeKind::Purge { recurse },
         };
         let Some(id) = self.pick_target(change) else { return self.pick_look() };
         if change == ChangeKind::Rewind && self.rng.random_bool(0.6) {
@@ -127,14 +126,15 @@ impl World {
         // Nobody purges what has not been seen to end.
         let is_purge = matches!(change, ChangeKind::Purge { .. });
         let is_seen = |id: &str| !is_purge || self.model.has_seen_end(id);
-        let apt: Vec<_> = self
+        let mut apt: Vec<_> = self
             .storage
             .orchestrations()
             .filter(|(id, record, _)| is_apt(record.status) && is_seen(id.as_str()))
-            // Most of what can be purged has no children.
-            .filter(|(_, record, _)| !is_purge || record.name.as_str() == "Parent")
             .map(|(id, ..)| id.as_str().to_owned())
             .collect();
+        if is_purge && apt.iter().any(|id| self.model.name_of(id) == Some("Parent")) {
+            apt.retain(|id| self.model.name_of(id) == Some("Parent"));
+        }
         let id = match apt.len() {
             count if count > 0 && self.rng.random_bool(0.8) => {
                 apt[self.rng.random_range(0..count)].clone()
@@ -262,7 +262,25 @@ impl World {
             self.report.fingerprint =
                 (self.report.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
+        let has_ended = matches!(told, Told::Result(_) | Told::Failed);
         self.model.tell(self.step, client, told);
+        if has_ended && self.scope.has_lifecycle {
+            self.clean_up(client);
+        }
+    }
+
+    /// Now and then somebody who saw the end of a parent removes it with its children.
+    fn clean_up(&mut self, client: u64) {
+        let Operation::Start { name: "Parent", id, .. } = &self.model.noted[&client].operation
+        else {
+            return;
+        };
+        let id = id.clone();
+        if self.model.has_seen_end(&id) && self.rng.random_bool(0.2) {
+            let change = ChangeKind::Purge { recurse: true };
+            let request = self.note(&Operation::Change { id, change });
+            self.request(request);
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 mod drain;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::mem;
 
 use everstate_engine::commit::{Change, CommitQueue};
@@ -15,8 +15,8 @@ use everstate_engine::partition::{
 };
 use everstate_engine::storage::CommitSeq;
 use everstate_types::{
-    ComponentHash, DelayedKey, FunctionName, InstanceId, Message, MessageBody, MessageId,
-    MessageKey, RequestId, RuntimeStatus, Timestamp,
+    ComponentHash, DelayedKey, ExecutionId, FunctionName, InstanceId, Message, MessageBody,
+    MessageId, MessageKey, RequestId, RuntimeStatus, Timestamp,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -55,7 +55,7 @@ pub(crate) struct Scope {
     pub(crate) has_all_kinds: bool,
     /// Whether orchestrations are terminated, rewound and so on.
     pub(crate) has_lifecycle: bool,
-    /// Whether ids are used again, and orchestrations purged.
+    /// Whether ids are used again.
     pub(crate) reuses_ids: bool,
     /// Whether senders that are not sure send some messages again.
     pub(crate) has_copies: bool,
@@ -105,6 +105,8 @@ pub(crate) struct World {
     gated: Vec<(CommitSeq, ReplyId, Reply)>,
     /// Messages that will come a second time.
     copies: Vec<Message>,
+    /// How often orchestrations were rewound, of those that this process has changed.
+    rewinds: HashMap<InstanceId, (ExecutionId, u32)>,
     side_effects: BTreeSet<SideEffect>,
     runs: usize,
     /// The beginnings of inputs whose activities do not fail any more.
@@ -158,6 +160,7 @@ impl World {
             durable: CommitSeq(0),
             gated: Vec::new(),
             copies: Vec::new(),
+            rewinds: HashMap::new(),
             side_effects: BTreeSet::new(),
             runs: 0,
             repaired: HashSet::new(),
@@ -216,6 +219,7 @@ impl World {
         self.copies.clear();
         self.awaiting.clear();
         self.told_to_end.clear();
+        self.rewinds.clear();
         self.durable = CommitSeq(0);
         let recovered = self.storage.recover();
         let ids = recovered.messages.iter().map(|(id, _)| *id);
@@ -345,6 +349,12 @@ impl World {
         self.send_copies(&mut effects.sent);
         let changes = mem::take(&mut effects.changes);
         let taken_back: Vec<_> = changes.iter().filter_map(taken_back).collect();
+        for change in &changes {
+            if let Change::Orchestration(id, row) = change {
+                let record = &row.record;
+                self.rewinds.insert(id.clone(), (record.execution_id, record.rewinds));
+            }
+        }
         let staged = self.commits.stage(changes, &effects.sent, &effects.delayed);
         let lane = &mut self.lanes[index];
         lane.partition.end_turn(moment, staged.seq);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use everstate_engine::guest::{ActivityWorkItem, OrchestrationResult, OrchestrationWorkItem};
 use everstate_engine::partition::{ActivityRef, Input, Request, Work};
-use everstate_types::{EventKind, Failure, Payload};
+use everstate_types::{EventKind, Failure, HistoryEvent, Payload};
 use rand::RngExt as _;
 
 use super::{ReplyId, SideEffect, World};
@@ -30,6 +30,7 @@ impl World {
         let input = match work {
             Work::Orchestration { token, item } => {
                 self.check_due(&item);
+                self.check_rewound(&item);
                 let outcome = guests::run_orchestration(self.ledgers, &item);
                 let instance_id = item.instance_id;
                 // A late copy of the outcome, as a restarted guest might give.
@@ -73,6 +74,24 @@ impl World {
             let is_early = due.is_some_and(|due| due.as_millis() > self.latest);
             assert!(!is_early, "{event:?} comes early at {}", item.instance_id);
         }
+    }
+
+    /// A turn after a rewind knows of it.
+    fn check_rewound(&self, item: &OrchestrationWorkItem) {
+        let id = &item.instance_id;
+        let stored =
+            || self.storage.orchestration(id).map(|found| (found.execution_id, found.rewinds));
+        let Some((execution_id, rewinds)) = self.rewinds.get(id).copied().or_else(stored) else {
+            return;
+        };
+        if execution_id != item.execution_id {
+            // It was replaced, and this turn comes to nothing.
+            return;
+        }
+        let is_rewind =
+            |event: &&HistoryEvent| matches!(event.kind, EventKind::ExecutionRewound { .. });
+        let known = item.history.iter().chain(item.new_events.iter()).filter(is_rewind).count();
+        assert_eq!(known, rewinds as usize, "{id} runs and does not know that it was rewound");
     }
 
     /// Now and then somebody rewinds an orchestration while the turn runs that fails.
