@@ -66,7 +66,6 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     .context("the data cannot be read")?;
     let hub = Arc::new(hub);
     let client = hub.client();
-    runtime.set_client(client.clone());
     let deployed = Arc::new(Notify::new());
     let upkeep =
         tokio::spawn(follow_deployments(runtime.clone(), client.clone(), Arc::clone(&deployed)));

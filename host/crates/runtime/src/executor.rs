@@ -102,11 +102,6 @@ impl Runtime {
         Ok(Self { owner: Arc::new(Owner { host: Arc::new(host) }) })
     }
 
-    /// Gives HTTP functions the engine that they talk to. Before the first request.
-    pub fn set_client(&self, client: Client) {
-        self.host().set_client(Some(client));
-    }
-
     /// Lets go of the engine and of all kept guests. For the end of an orderly stop, when nothing
     /// runs any more: engine and runtime hold each other, and without this neither is ever freed.
     pub fn close(&self) {
@@ -161,7 +156,7 @@ impl Runtime {
 
 impl GuestExecutor for Runtime {
     fn connect(&self, client: Client) {
-        self.set_client(client);
+        self.host().set_client(Some(client));
     }
 
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {

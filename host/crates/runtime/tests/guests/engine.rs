@@ -90,7 +90,6 @@ pub(crate) fn start(runtime: &Runtime) -> (TaskHub, Arc<HeldStorage>) {
         Box::new(|error| unreachable!("it never fails: {error}")),
     );
     let hub = hub.expect("it starts");
-    runtime.set_client(hub.client());
     storage.hold();
     (hub, storage)
 }
