@@ -261,11 +261,12 @@ impl Model {
         let mut seen = HashSet::new();
         for (ledger, list) in lists {
             for token in list {
-                assert!(
-                    seen.insert((*ledger, &**token)),
-                    "{token} stands twice in ledger {ledger}"
-                );
-                let noted = by_token.get(root(token));
+                // A child that was terminated begins anew when its parent is rewound.
+                let origin = root(token);
+                let may_repeat = rewound.contains(origin) && disturbed.contains(origin);
+                let is_new = seen.insert((*ledger, &**token));
+                assert!(is_new || may_repeat, "{token} stands twice in ledger {ledger}");
+                let noted = by_token.get(origin);
                 let noted = noted.unwrap_or_else(|| panic!("nobody put {token} into {ledger}"));
                 let is_accounted_for = match &noted.operation {
                     Operation::Append { .. } | Operation::Signal { .. } => true,
@@ -274,7 +275,7 @@ impl Model {
                     }
                     Operation::Start { .. } => {
                         disturbed.contains(&*noted.token)
-                            || rewound.contains(root(token))
+                            || rewound.contains(origin)
                             || left.asked.contains(&(*ledger, token.clone()))
                             || left.counted.contains(token)
                             || token.ends_with("-s")
