@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use everstate_types::{
-    Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId, MessageKey, Payload,
+    DelayedKey, Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId, MessageKey,
+    Payload,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
@@ -123,6 +124,7 @@ impl Lane {
 
     fn turn(self: &Arc<Self>, node: &Arc<Node>, inputs: &mut Vec<Input<ReplySender>>) {
         let mut effects = Effects::default();
+        let taken_back;
         let (staged, forgotten) = {
             let mut partition = self.partition.lock().expect("no panic under this lock");
             let moment = Moment { now: node.clock.now(), durable: node.commits.durable_seq() };
@@ -130,7 +132,7 @@ impl Lane {
                 partition.apply(moment, input, &mut effects);
             }
             let changes = std::mem::take(&mut effects.changes);
-            forget_delayed(node, &changes);
+            taken_back = delayed_keys(&changes);
             let staged = node.commits.stage(changes, &effects.sent, &effects.delayed);
             (staged, partition.end_turn(moment, staged.seq))
         };
@@ -144,6 +146,8 @@ impl Lane {
             }
         }
         node.timers.add(effects.delayed);
+        // Behind the addition: a turn may arm a timer and give it up.
+        taken_back.iter().for_each(|key| node.timers.remove(key));
         for id in forgotten.into_iter().chain(effects.forgotten) {
             node.executor.forget(&id);
         }
@@ -264,13 +268,13 @@ pub(crate) fn resolve_component(node: &Node, message: &mut Message) {
     }
 }
 
-/// Sees to it that delayed messages which are taken back are not delivered.
-fn forget_delayed(node: &Node, changes: &[Change]) {
-    for change in changes {
-        if let Change::Consumed(MessageKey::Delayed(key)) = change {
-            node.timers.remove(key);
-        }
-    }
+/// The delayed messages that these changes consume or take back.
+fn delayed_keys(changes: &[Change]) -> Vec<DelayedKey> {
+    let key = |change: &Change| match change {
+        Change::Consumed(MessageKey::Delayed(key)) => Some(*key),
+        _ => None,
+    };
+    changes.iter().filter_map(key).collect()
 }
 
 /// Runs an activity; `None`: nobody waited for it when its turn came.

@@ -365,10 +365,10 @@ impl World {
             };
             self.gated.push((seq, reply_to, reply));
         }
+        self.delayed.extend(effects.delayed);
         for key in taken_back {
             self.delayed.remove(&key);
         }
-        self.delayed.extend(effects.delayed);
         lane.loads.append(&mut effects.loads);
         for mut work in effects.work {
             if let Work::Activity { item, .. } = &mut work {
