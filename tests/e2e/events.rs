@@ -25,6 +25,7 @@ in_every_way!(
     timer_that_wins_against_an_event_expires,
     events_that_nobody_waits_for_are_kept_in_order,
     event_goes_to_the_newest_waiter_first,
+    log_line_appears_once_however_often_it_is_replayed,
     several_events_are_taken_in_whatever_order_they_come,
     event_is_not_lost_with_a_waiter_that_gave_up,
     event_to_nobody_answers_404_and_to_one_that_has_ended_409,
@@ -95,6 +96,20 @@ async fn events_that_nobody_waits_for_are_kept_in_order(driver: &Driver) -> Resu
     }
     let expected: Vec<u64> = (0..20).collect();
     assert_eq!(driver.output("a").await?, json!(expected));
+    Ok(())
+}
+
+/// Lines of an orchestrator's log are kept with the instance.
+async fn log_line_appears_once_however_often_it_is_replayed(driver: &Driver) -> Result<()> {
+    driver.start_new("Votes", "a", json!(3)).await?;
+    for number in 0..3 {
+        driver.raise_once("a", "vote", json!(number)).await?;
+    }
+    driver.ended("a").await?;
+    let status = driver.status("a").await?.unwrap_or_default();
+    let lines: Vec<_> = events(&status, "GenericEvent").iter().map(|it| &it["Data"]).collect();
+    let expected = [0, 1, 2].map(|n| json!(format!("information: vote {} of 3: {n}", n + 1)));
+    assert_eq!(lines, expected.iter().collect::<Vec<_>>(), "{status:#}");
     Ok(())
 }
 

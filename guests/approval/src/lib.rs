@@ -4,7 +4,7 @@
 //!   (its input, in milliseconds) is over,
 //! - `ApprovalWithin` gives what the event carries, and fails when the limit is over,
 //! - `ApprovalOr` gives `"nobody answered"` when the limit is over,
-//! - `Votes` takes so many events `vote`, one after the other, and gives what they carry,
+//! - `Votes` takes so many events `vote`, one after the other, logs each, and gives what they carry,
 //! - `NewestFirst` has two waiters for `vote` and gives what the older and the newer of them got,
 //! - `AllOf` waits for the events `first`, `second` and `third`, in whatever order they come,
 //! - `ChangeOfMind` gives up waiting for `vote` when `skip` comes, and waits again when `again` comes:
@@ -54,7 +54,10 @@ async fn ApprovalOr(context: OrchestrationContext, limit_ms: u64) -> Result<Stri
 async fn Votes(context: OrchestrationContext, votes: usize) -> Result<Vec<Value>, Failure> {
     let mut taken = Vec::new();
     while taken.len() < votes {
-        taken.push(context.wait_for_event("vote").await?);
+        let vote: Value = context.wait_for_event("vote").await?;
+        // Once, however often this is replayed.
+        context.info(&format!("vote {} of {votes}: {vote}", taken.len() + 1));
+        taken.push(vote);
     }
     Ok(taken)
 }
