@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_types::{
-    EntityId, ExecutionId, ExecutionStart, Failure, FunctionKind, HistoryEvent, InstanceId,
-    OrchestrationRecord, Payload, Tags, Timestamp,
+    ExecutionId, ExecutionStart, FunctionKind, HistoryEvent, InstanceId, OrchestrationRecord,
+    Payload, Tags, Timestamp,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+mod entity;
 mod lifecycle;
 mod query;
 
+pub use self::entity::{EntityStatus, SignalOptions};
 pub use crate::error::ClientError;
 use crate::lane::ReplySender;
 use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart, WaitFor};
@@ -117,6 +119,7 @@ impl Client {
                     parent: None,
                     start_at,
                     events: Vec::new(),
+                    is_recorded: true,
                 },
                 on_conflict,
                 reply_to,
@@ -178,74 +181,6 @@ impl Client {
         match timeout(limit, end).await {
             Ok(answer) => status(answer?),
             Err(_) => self.get_status(instance_id).await,
-        }
-    }
-
-    /// Has an entity do an operation and gives its result.
-    ///
-    /// # Errors
-    /// If the entity or the node has too much to do, or no result came within `limit`.
-    pub async fn call_entity(
-        &self,
-        entity: &EntityId,
-        operation: String,
-        input: Option<Payload>,
-        limit: Duration,
-    ) -> Result<Observed<Result<Option<Payload>, Failure>>, ClientError> {
-        let instance_id = entity.instance_id();
-        self.admit(&instance_id)?;
-        let request_id = Uuid::new_v4();
-        let request =
-            |reply_to| Request::CallEntity { instance_id, request_id, operation, input, reply_to };
-        let answer = timeout(limit, self.ask(request)).await.map_err(|_| {
-            ClientError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-        })??;
-        match answer.value {
-            Reply::Operation(result) => Ok(Observed { value: result, seq: answer.seq }),
-            other => Err(refusal(other)),
-        }
-    }
-
-    /// Has an entity do an operation some time soon.
-    ///
-    /// # Errors
-    /// If the entity or the node has too much to do.
-    pub async fn signal_entity(
-        &self,
-        entity: &EntityId,
-        operation: String,
-        input: Option<Payload>,
-    ) -> Result<Observed<()>, ClientError> {
-        let instance_id = entity.instance_id();
-        self.admit(&instance_id)?;
-        let request_id = Uuid::new_v4();
-        let request = |reply_to| Request::SignalEntity {
-            instance_id,
-            request_id,
-            operation,
-            input,
-            reply_to,
-        };
-        let answer = self.ask(request).await?;
-        match answer.value {
-            Reply::Accepted => Ok(Observed { value: (), seq: answer.seq }),
-            other => Err(refusal(other)),
-        }
-    }
-
-    /// The state of an entity after the operations that it has done; `None` if it does not exist.
-    ///
-    /// # Errors
-    /// If the host is stopping.
-    pub async fn read_entity_state(
-        &self,
-        entity: &EntityId,
-    ) -> Result<Observed<Option<Payload>>, ClientError> {
-        let instance_id = entity.instance_id();
-        let answer = self.ask(|reply_to| Request::ReadState { instance_id, reply_to }).await?;
-        match answer.value {
-            Reply::State(state) => Ok(Observed { value: state, seq: answer.seq }),
-            other => Err(refusal(other)),
         }
     }
 

@@ -22,6 +22,11 @@ pub struct EngineConfig {
     pub entity_inbox_count_max: usize,
     /// How many operations an entity does in one work item. Default: 1,000.
     pub entity_batch_count_max: usize,
+    /// Bytes of operations that may wait at one entity before clients are refused (429).
+    /// Default: 64 MiB.
+    pub entity_inbox_bytes_max: usize,
+    /// How long the idempotency key of a signal is remembered, in milliseconds. Default: a day.
+    pub idempotency_window_ms: u64,
     /// How many instances stay loaded in all lanes together. Default: 200,000.
     pub loaded_instances_max: usize,
     /// How many bytes of state and history stay loaded in all lanes together. Default: 256 MiB.
@@ -40,6 +45,8 @@ impl Default for EngineConfig {
             lane_queue_count_max: 100_000,
             entity_inbox_count_max: 10_000,
             entity_batch_count_max: 1_000,
+            entity_inbox_bytes_max: 64 << 20,
+            idempotency_window_ms: 24 * 60 * 60 * 1_000,
             loaded_instances_max: 200_000,
             loaded_bytes_max: 256 << 20,
             abort_after_commits: 0,

@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use everstate_types::{
-    Action, ComponentHash, EntityId, ExecutionId, Failure, FunctionKind, FunctionName,
-    HistoryEvent, InstanceId, Payload, RequestId, Tags,
+    Action, ComponentHash, EntityId, EntityState, ExecutionId, Failure, FunctionKind, FunctionName,
+    HistoryEvent, InstanceId, LargeId, Payload, RequestId, Tags, Timestamp,
 };
 
 use crate::client::{Client, InstanceStatus};
@@ -36,8 +36,12 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// same execution, or replay; the outcome must not depend on which.
     fn run_orchestration(&self, item: OrchestrationWorkItem) -> GuestFuture<OrchestrationOutcome>;
 
-    /// Runs operations of one entity, one after the other.
+    /// Runs operations of one entity, one after the other. May stop after any of them, so that
+    /// other entities have a turn and newer code is used.
     fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome>;
+
+    /// What the newest entity function of this name says of its entities; `None`: there is none.
+    fn entity_options(&self, name: &str) -> Option<Arc<EntityOptions>>;
 
     /// Runs an activity: the newest function of that name, or else that of the component that the
     /// orchestration is pinned to. Waits until the limits of the configuration let it run.
@@ -154,13 +158,32 @@ pub enum OrchestrationResult {
     Diverged(Failure),
 }
 
+/// What an entity function says of its entities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityOptions {
+    /// Operations that change nothing and send nothing, in ASCII lower case.
+    pub read_only: Vec<String>,
+    /// How long an entity lives since its last use, in milliseconds; `None`: for ever.
+    pub time_to_live_ms: Option<u64>,
+    /// Fields of the state that entities may be found by.
+    pub indexes: Vec<String>,
+}
+
+impl EntityOptions {
+    /// Whether an operation is declared to change nothing; ASCII case does not matter.
+    #[must_use]
+    pub fn is_read_only(&self, operation: &str) -> bool {
+        self.read_only.iter().any(|read_only| read_only.eq_ignore_ascii_case(operation))
+    }
+}
+
 /// A batch of operations on one entity.
 #[derive(Clone, Debug)]
 pub struct EntityWorkItem {
     /// The entity.
     pub entity: EntityId,
-    /// Its state before the first operation; `None` if it does not exist.
-    pub state: Option<Payload>,
+    /// Its state before the first operation.
+    pub state: EntityState,
     /// The operations, at least one.
     pub operations: Vec<EntityOperation>,
 }
@@ -182,8 +205,12 @@ pub struct EntityOutcome {
     /// A result for each operation, in order. Fewer than operations: the others have not run and
     /// are put back. At least one.
     pub results: Vec<OperationOutcome>,
-    /// The state after the last operation that ran; `None` if the entity does not exist.
-    pub state: Option<Payload>,
+    /// The state after the last operation that ran.
+    pub state: EntityState,
+    /// How long entities of this type live since their last use, in milliseconds; `None`: for ever.
+    pub time_to_live_ms: Option<u64>,
+    /// Where the value of the state is stored, if by itself. Filled in by the engine.
+    pub large: Option<LargeId>,
 }
 
 /// What one operation gave.
@@ -206,6 +233,8 @@ pub enum EntityEffect {
         operation: String,
         /// Its input.
         input: Option<Payload>,
+        /// Not before; `None`: at once.
+        at: Option<Timestamp>,
     },
     /// Start an orchestration.
     Start {

@@ -6,8 +6,9 @@
 //! a partition still has one owner at a time. Driving never blocks: guests run in tasks of their
 //! own, and what is not in memory is read where blocking is allowed.
 //!
-//! Order of a turn: apply inputs, stage all changes and messages as one, answer, send, run, load.
-//! Staging comes first, so what anybody learns of a turn is behind it in the commit queue.
+//! Order of a turn: apply inputs, stage all changes and messages as one, send, answer, load, run.
+//! Staging comes first, so what anybody learns of a turn is behind it in the commit queue. Sending
+//! comes before answering, so that what a caller does next comes behind what its call has sent.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use everstate_types::{
-    DelayedKey, Failure, FunctionKind, InstanceId, Message, MessageBody, MessageId, MessageKey,
-    Payload,
+    DelayedKey, Failure, FunctionKind, InstanceId, LargeId, Message, MessageBody, MessageId,
+    MessageKey, Payload,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
@@ -29,9 +30,9 @@ use crate::guest::{
     OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
 use crate::partition::{
-    Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work,
+    Effects, EntityRead, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work,
 };
-use crate::storage::Cached;
+use crate::storage::{Cached, CommitSeq};
 use crate::task_hub::Node;
 
 /// Inputs that one turn takes at most: what is staged as one, and how long others wait.
@@ -40,12 +41,28 @@ const TURN_INPUTS_MAX: usize = 256;
 /// Turns after which a driver hands over to a task, so that nobody drives for others without end.
 const TURNS_AT_A_TIME: usize = 64;
 
+/// States from so many bytes up are offered to the storage before the commit.
+const LARGE_BYTES_MIN: usize = 1 << 20;
+
 /// Work items that a task runs in a row before it lets others run.
 const CHAIN_LENGTH_MAX: u32 = 16;
 
 /// Where an answer goes.
 #[derive(Debug)]
 pub(crate) struct ReplySender(pub(crate) oneshot::Sender<Observed<Reply>>);
+
+impl ReplySender {
+    /// Answers. `staged` is the place of the turn that gave the answer.
+    fn send(self, reply: Reply, gate: Gate, staged: CommitSeq) {
+        let seq = match gate {
+            Gate::ThisTurn => staged,
+            Gate::Turn(seq) => seq,
+        };
+        if self.0.send(Observed { value: reply, seq }).is_err() {
+            tracing::trace!("the caller went away before its answer");
+        }
+    }
+}
 
 impl ReplyTo for ReplySender {
     fn is_abandoned(&self) -> bool {
@@ -87,21 +104,23 @@ impl Lane {
 
     /// Takes an input and drives the lane, unless somebody does already.
     pub(crate) fn submit(self: &Arc<Self>, node: &Arc<Node>, input: Input<ReplySender>) {
-        {
-            let mut queue = self.queue.lock().expect("no panic under this lock");
-            queue.inputs.push_back(input);
-            if queue.inputs.len() > self.queue_count_max {
-                self.is_full.store(true, Ordering::Relaxed);
-            }
-            if queue.is_driven {
-                return;
-            }
-            queue.is_driven = true;
+        if self.enqueue(input) {
+            self.drive(node);
         }
-        self.drive(node);
     }
 
-    fn drive(self: &Arc<Self>, node: &Arc<Node>) {
+    /// Takes an input. True: nobody drives the lane, and the caller has to.
+    pub(crate) fn enqueue(&self, input: Input<ReplySender>) -> bool {
+        let mut queue = self.queue.lock().expect("no panic under this lock");
+        queue.inputs.push_back(input);
+        if queue.inputs.len() > self.queue_count_max {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
+        !std::mem::replace(&mut queue.is_driven, true)
+    }
+
+    /// Works until nothing is left. Only for whoever was told to.
+    pub(crate) fn drive(self: &Arc<Self>, node: &Arc<Node>) {
         let mut inputs = Vec::new();
         for _ in 0..TURNS_AT_A_TIME {
             {
@@ -136,14 +155,10 @@ impl Lane {
             let staged = node.commits.stage(changes, &effects.sent, &effects.delayed);
             (staged, partition.end_turn(moment, staged.seq))
         };
+        // Before the answers: what somebody asks for after an answer comes behind what it told of.
+        let to_drive = enqueue_all(node, staged.first_message_id, effects.sent);
         for (reply_to, reply, gate) in effects.replies {
-            let seq = match gate {
-                Gate::ThisTurn => staged.seq,
-                Gate::Turn(seq) => seq,
-            };
-            if reply_to.0.send(Observed { value: reply, seq }).is_err() {
-                tracing::trace!("the caller went away before its answer");
-            }
+            reply_to.send(reply, gate, staged.seq);
         }
         node.timers.add(effects.delayed);
         // Behind the addition: a turn may arm a timer and give it up.
@@ -160,10 +175,11 @@ impl Lane {
             }
             self.run(node, work);
         }
-        let mut message_id = staged.first_message_id;
-        for message in effects.sent {
-            node.deliver(MessageKey::Sent(message_id), message);
-            message_id = MessageId(message_id.0 + 1);
+        for read in effects.reads {
+            node.runtime().spawn(run_read(Arc::clone(node), read, staged.seq));
+        }
+        for lane in to_drive {
+            lane.drive(node);
         }
     }
 
@@ -203,7 +219,7 @@ impl Lane {
                 Input::ActivityRan { instance_id, message_key, task, result }
             }
             Work::Entity { instance_id, token, item } => {
-                let outcome = run_entity(node, &instance_id, item).await;
+                let outcome = Box::new(run_entity(node, &instance_id, item).await);
                 Input::EntityRan { instance_id, token, outcome }
             }
         }
@@ -302,15 +318,56 @@ async fn run_orchestration(node: &Node, item: OrchestrationWorkItem) -> Orchestr
     })
 }
 
-async fn run_entity(node: &Node, id: &InstanceId, item: EntityWorkItem) -> EntityOutcome {
-    let state = item.state.clone();
-    let count = item.operations.len();
+async fn run_entity(node: &Arc<Node>, id: &InstanceId, item: EntityWorkItem) -> EntityOutcome {
+    let before = item.state.value.clone();
+    let mut outcome = run_operations(node, id, item).await;
+    if let Some(value) = &outcome.state.value
+        && value.len() >= LARGE_BYTES_MIN
+        && before.as_ref() != Some(value)
+    {
+        outcome.large = store_large(node, value.clone()).await;
+    }
+    outcome
+}
+
+async fn run_operations(node: &Node, id: &InstanceId, item: EntityWorkItem) -> EntityOutcome {
+    let (entity, state, count) = (item.entity.clone(), item.state.clone(), item.operations.len());
     let run = AssertUnwindSafe(node.executor.run_entity(item)).catch_unwind();
     run.await.unwrap_or_else(|_| {
         let result = Err(host_failure(id));
         let outcome = OperationOutcome { result, effects: Vec::new() };
-        EntityOutcome { results: vec![outcome; count], state }
+        let options = node.executor.entity_options(entity.name());
+        let time_to_live_ms = options.and_then(|options| options.time_to_live_ms);
+        EntityOutcome { results: vec![outcome; count], state, time_to_live_ms, large: None }
     })
+}
+
+/// Has the storage keep a large value by itself, if it wants to. The entity alone waits for that.
+async fn store_large(node: &Arc<Node>, value: Payload) -> Option<LargeId> {
+    let storage = Arc::clone(&node.storage);
+    let stored = node.runtime().spawn_blocking(move || storage.store_large(&value)).await;
+    match stored.expect("the storage does not panic") {
+        Ok(large) => large,
+        Err(error) => {
+            node.fatal(&error);
+            None
+        }
+    }
+}
+
+/// Runs an operation that changes nothing, and answers.
+async fn run_read(node: Arc<Node>, read: EntityRead<ReplySender>, staged: CommitSeq) {
+    let EntityRead { item, reply_to, gate } = read;
+    let id = item.entity.instance_id();
+    let mut outcome = run_operations(&node, &id, item).await;
+    let result = outcome.results.pop().map_or_else(|| Err(host_failure(&id)), |done| done.result);
+    reply_to.send(Reply::Operation(result), gate, staged);
+}
+
+/// Puts messages into the queues of their lanes. Gives the lanes that the caller has to drive.
+fn enqueue_all(node: &Node, first: MessageId, messages: Vec<Message>) -> Vec<Arc<Lane>> {
+    let ids = (first.0..).map(|id| MessageKey::Sent(MessageId(id)));
+    ids.zip(messages).filter_map(|(key, message)| node.enqueue(key, message)).collect()
 }
 
 /// A defect of the host hurts the work item that met it and nothing else.

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use everstate_types::{
-    DelayedKey, EntityRecord, ExecutionId, FunctionName, HistoryEvent, InstanceId, Message,
-    MessageId, OrchestrationRecord, Payload, RuntimeStatus, Tags, Timestamp,
+    DelayedKey, EntityId, EntityRecord, ExecutionId, FunctionName, HistoryEvent, InstanceId,
+    LargeId, Message, MessageId, OrchestrationRecord, Payload, RuntimeStatus, Tags, Timestamp,
 };
 
 /// A position in the order of all state changes of a node. Every staged turn takes the next one.
@@ -76,6 +76,27 @@ pub trait Storage: Send + Sync + 'static {
     /// If the data cannot be read or is damaged.
     fn count(&self, filter: &InstanceFilter) -> Result<u64>;
 
+    /// A page of the entities that fit, as of the last write. Takes time as [`Storage::query`] does.
+    ///
+    /// # Errors
+    /// [`WrongContinuation`], or if the data cannot be read or is damaged.
+    fn query_entities(&self, query: &EntityQuery) -> Result<EntityPage>;
+
+    /// How many entities fit, as of the last write.
+    ///
+    /// # Errors
+    /// If the data cannot be read or is damaged.
+    fn count_entities(&self, filter: &EntityFilter) -> Result<u64>;
+
+    /// Stores a value by itself, durably, if it is better kept out of a commit, which would keep
+    /// others waiting; `None`: it is not. A value that no commit refers to is gone after a restart.
+    ///
+    /// # Errors
+    /// If that is not certain; the engine then ends the process.
+    fn store_large(&self, _value: &Payload) -> Result<Option<LargeId>> {
+        Ok(None)
+    }
+
     /// Writes a batch as a whole. Later loads see it; a crash may still lose it. Called by one
     /// thread, in the order of [`CommitBatch::seq`].
     ///
@@ -141,6 +162,46 @@ pub struct InstancePage {
     pub continuation: Option<String>,
 }
 
+/// Which entities; all conditions must hold, absent and empty ones always do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityFilter {
+    /// The entity function; ASCII case does not matter.
+    pub name: Option<FunctionName>,
+    /// How the key begins.
+    pub key_prefix: Option<String>,
+    /// Did its last operation then or later.
+    pub last_operation_from: Option<Timestamp>,
+    /// Did its last operation then or earlier.
+    pub last_operation_to: Option<Timestamp>,
+    /// Indexed fields of the state and their JSON values, letter for letter: all of these. Only
+    /// together with a name.
+    pub fields: Vec<(String, Payload)>,
+    /// Also those that have no state and are locked.
+    pub includes_stateless: bool,
+}
+
+/// A page of entities that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityQuery {
+    /// Which.
+    pub filter: EntityFilter,
+    /// How many at most; at least 1.
+    pub page_size: usize,
+    /// Where the page before ended; `None`: the first page.
+    pub continuation: Option<String>,
+    /// Whether the values of states are wanted.
+    pub fetches_state: bool,
+}
+
+/// A page of entities, in the order of their names and keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntityPage {
+    /// What is stored of them. If values are not wanted, the value of a state that exists is `null`.
+    pub entities: Vec<(EntityId, EntityRecord)>,
+    /// Where the next page begins; `None`: this was the last.
+    pub continuation: Option<String>,
+}
+
 /// What is stored of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "passed on at once, never kept in numbers")]
@@ -173,8 +234,8 @@ pub struct CommitBatch {
     pub seq: CommitSeq,
     /// Orchestrations that changed.
     pub orchestrations: Vec<(InstanceId, OrchestrationRow)>,
-    /// Entities that changed; `None`: deleted.
-    pub entities: Vec<(InstanceId, Option<EntityRecord>)>,
+    /// Entities that changed.
+    pub entities: Vec<(InstanceId, EntityRow)>,
     /// Messages that were sent and not yet consumed.
     pub messages_sent: Vec<(MessageId, Message)>,
     /// Messages that were sent in an earlier batch and are consumed now.
@@ -222,6 +283,22 @@ pub struct OrchestrationRow {
     /// What the index holds of the orchestration; `None`: nothing.
     pub indexed: Option<Box<Indexed>>,
 }
+
+/// The new state of an entity's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRow {
+    /// The record as it is now; `None`: deleted. If it says that the value is stored by itself, the
+    /// row does without it.
+    pub record: Option<EntityRecord>,
+    /// What the index holds of the entity; `None`: nothing, because there is no row. Receipts
+    /// ([`InstanceId::is_receipt`]) are never in the index.
+    pub indexed: Option<IndexedFields>,
+    /// Values stored by themselves that this commit refers to no more. They may go once it is durable.
+    pub freed: Vec<LargeId>,
+}
+
+/// Fields that an entity is found by, and their values.
+pub type IndexedFields = Vec<(String, Payload)>;
 
 /// What orchestrations are found by, as of some commit.
 #[derive(Clone, Debug, PartialEq, Eq)]

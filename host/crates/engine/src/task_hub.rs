@@ -76,6 +76,8 @@ impl TaskHub {
         let limits = PartitionLimits {
             entity_inbox_count_max: config.entity_inbox_count_max,
             entity_batch_count_max: config.entity_batch_count_max,
+            entity_inbox_bytes_max: config.entity_inbox_bytes_max,
+            idempotency_window_ms: config.idempotency_window_ms,
             loaded_instances_max: config.loaded_instances_max.div_ceil(count),
             loaded_bytes_max: config.loaded_bytes_max.div_ceil(count),
         };
@@ -139,10 +141,17 @@ impl Node {
         &self.lanes[index]
     }
 
-    pub(crate) fn deliver(self: &Arc<Self>, key: MessageKey, mut message: Message) {
+    pub(crate) fn deliver(self: &Arc<Self>, key: MessageKey, message: Message) {
+        if let Some(lane) = self.enqueue(key, message) {
+            lane.drive(self);
+        }
+    }
+
+    /// Puts a message into the queue of its lane. Gives the lane if the caller has to drive it.
+    pub(crate) fn enqueue(&self, key: MessageKey, mut message: Message) -> Option<Arc<Lane>> {
         resolve_component(self, &mut message);
         let lane = self.lane_of(&message.target);
-        lane.submit(self, Input::Message(key, message));
+        lane.enqueue(Input::Message(key, message)).then(|| Arc::clone(lane))
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -67,6 +67,24 @@ pub enum Action {
         operation: String,
         /// Its input.
         input: Option<Payload>,
+        /// Not before; `None`: at once.
+        at: Option<Timestamp>,
+        /// Why nothing is sent: there is no such entity.
+        refusal: Option<String>,
+    },
+    /// Take exclusive use of entities: begins a critical section.
+    LockEntities {
+        /// Which, each once, in the order in which they are taken.
+        entities: Vec<EntityId>,
+        /// Why none is taken: there is no such entity.
+        refusal: Option<String>,
+    },
+    /// Give one entity of a critical section back.
+    UnlockEntity {
+        /// The number of the action that asked for the lock.
+        lock: i32,
+        /// The entity.
+        entity: EntityId,
     },
     /// Arm a timer.
     CreateTimer {

@@ -220,6 +220,8 @@ pub enum EventKind {
         input: Option<Payload>,
         /// Not before.
         scheduled_time: Option<Timestamp>,
+        /// Why nothing was sent: there was no such entity.
+        refusal: Option<String>,
     },
     /// An entity was asked for an operation. Confirms an action.
     EntityOperationCalled {

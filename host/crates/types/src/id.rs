@@ -65,6 +65,21 @@ impl InstanceId {
         Self(Arc::from(guid.simple().encode_lower(&mut Uuid::encode_buffer()) as &str))
     }
 
+    /// The receipt for a signal with an idempotency key: an instance that exists once the signal was
+    /// taken on. An entity whose name is empty, which no function can have.
+    #[must_use]
+    pub fn receipt(entity: &EntityId, idempotency_key: &str) -> Self {
+        let target = Uuid::new_v5(&Uuid::NAMESPACE_OID, entity.to_string().as_bytes());
+        let guid = Uuid::new_v5(&target, idempotency_key.as_bytes());
+        Self(Arc::from(format!("@@{}", guid.simple())))
+    }
+
+    /// Whether this names a receipt.
+    #[must_use]
+    pub fn is_receipt(&self) -> bool {
+        self.0.starts_with("@@")
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -129,6 +144,12 @@ impl EntityId {
         Ok(Self { name: Arc::from(function.as_str().to_lowercase()), key: Arc::from(key) })
     }
 
+    /// Takes name and key as [`EntityId::name`] and [`EntityId::key`] gave them.
+    #[must_use]
+    pub fn from_stored(name: &str, key: &str) -> Self {
+        Self { name: Arc::from(name), key: Arc::from(key) }
+    }
+
     /// The entity function's name in lower case.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -190,6 +211,21 @@ impl ExecutionId {
         match rewinds {
             0 => self.action_guid(event_id),
             _ => Uuid::new_v5(&self.0, &[event_id.to_be_bytes(), rewinds.to_be_bytes()].concat()),
+        }
+    }
+
+    /// The GUID of the request for a lock after its locks were taken from the execution so often.
+    #[must_use]
+    pub fn lock_guid(self, event_id: i32, lock_epoch: u32) -> Uuid {
+        match lock_epoch {
+            0 => self.action_guid(event_id),
+            _ => {
+                let epoch = lock_epoch.to_be_bytes();
+                Uuid::new_v5(
+                    &self.0,
+                    &[b"lock", event_id.to_be_bytes().as_slice(), &epoch].concat(),
+                )
+            }
         }
     }
 

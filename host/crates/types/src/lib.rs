@@ -33,11 +33,13 @@ pub use function::{ComponentHash, FunctionKind, FunctionName, FunctionNameError}
 pub use history::{EventKind, HistoryEvent, NO_EVENT_ID, OrchestrationStatus};
 pub use id::{EntityId, ExecutionId, IdError, InstanceId, RequestId};
 pub use message::{
-    ActivityTask, DelayedKey, ExecutionStart, Message, MessageBody, MessageId, MessageKey,
-    ParentInstance, ReplyAddress, RewindChild,
+    ActivityTask, DelayedKey, ExecutionStart, LockRequest, Message, MessageBody, MessageId,
+    MessageKey, ParentInstance, ReplyAddress, RewindChild,
 };
 pub use payload::Payload;
-pub use record::{EntityRecord, OrchestrationRecord, Tags};
+pub use record::{
+    EntityLock, EntityRecord, EntityState, Expiry, LargeId, OrchestrationRecord, Tags,
+};
 pub use rendering::render_history;
 pub use status::RuntimeStatus;
 pub use time::Timestamp;

@@ -29,5 +29,22 @@ pub const EVENT_NAME_CHARS_MAX: usize = 256;
 /// Most tags of an orchestration or an activity, inherited ones included. Each is a row of the index.
 pub const TAGS_MAX: usize = 100;
 
+/// Most fields of the state that entities of one type are found by: each is a row that changes with the
+/// state.
+pub const ENTITY_INDEXES_MAX: usize = 8;
+
+/// Longest value of such a field, in bytes of JSON.
+pub const ENTITY_INDEX_VALUE_BYTES_MAX: usize = 1_024;
+
+/// Most entities of one critical section: each is a message and a row.
+pub const LOCK_SET_MAX: usize = 1_000;
+
+/// Longest idempotency key of a signal, in characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 256;
+
 /// Most signals and starts of one entity operation: what one operation may put into one commit.
 pub const ENTITY_EFFECTS_MAX: usize = 10_000;
+
+/// Most bytes that signals and starts of one entity operation carry together: a guest is bounded in
+/// its own memory, and this bounds what it makes the host keep.
+pub const ENTITY_EFFECTS_BYTES_MAX: usize = 64 << 20;

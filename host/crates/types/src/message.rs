@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::function::{ComponentHash, FunctionName};
 use crate::history::EventKind;
-use crate::id::{ExecutionId, InstanceId, RequestId};
+use crate::id::{EntityId, ExecutionId, InstanceId, RequestId};
 use crate::payload::Payload;
 use crate::record::Tags;
 use crate::time::Timestamp;
@@ -99,6 +99,20 @@ pub struct ExecutionStart {
     pub start_at: Option<Timestamp>,
     /// Events that the generation before has not consumed: name and what they carry, oldest first.
     pub events: Vec<(String, Payload)>,
+    /// Whether the record of the execution was there when the start was sent. If it is there no more,
+    /// the execution was ended and removed since, and must not begin again.
+    pub is_recorded: bool,
+}
+
+/// An orchestration asks for exclusive use of entities. The request goes from one to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRequest {
+    /// Who is to be told when all are held.
+    pub reply_to: ReplyAddress,
+    /// The request.
+    pub request_id: RequestId,
+    /// The entities that are to be taken after the one to which this is sent, in this order.
+    pub rest: Vec<EntityId>,
 }
 
 /// An activity to be run.
@@ -227,4 +241,27 @@ pub enum MessageBody {
         /// The parent; a child of another one is not meant.
         parent: Box<ParentInstance>,
     },
+    /// Let an orchestration have exclusive use of the entity.
+    LockRequest(Box<LockRequest>),
+    /// A request for locks ended.
+    LockReply {
+        /// The execution that asked.
+        execution_id: ExecutionId,
+        /// The number of the action that asked.
+        scheduled_id: i32,
+        /// The request.
+        request_id: RequestId,
+        /// Nothing if all are held; why none is.
+        result: Result<(), Box<Failure>>,
+    },
+    /// Give a lock back, or up, if it has not been granted; and pass this on.
+    ReleaseLock {
+        /// The request that asked for it.
+        request_id: RequestId,
+        /// The entities to which this goes next, in this order.
+        rest: Vec<EntityId>,
+    },
+    /// Look whether the entity has not been used for its time to live, and delete it then. A delayed
+    /// message of an entity to itself.
+    EntityExpiry,
 }

@@ -16,6 +16,9 @@ use crate::payload::Payload;
 /// Characters that are shown of a payload.
 const PAYLOAD_CHARS_SHOWN: usize = 60;
 
+/// Entities that are shown of a lock set.
+const ENTITIES_SHOWN: usize = 8;
+
 /// Renders a history, one line an event.
 #[must_use]
 pub fn render_history(history: &[HistoryEvent]) -> String {
@@ -156,9 +159,22 @@ impl EventKind {
     /// Events of entities.
     fn fmt_entity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EntityOperationSignaled { entity, operation, input, .. } => {
+            Self::EntityOperationSignaled {
+                entity,
+                operation,
+                input,
+                scheduled_time,
+                refusal,
+                ..
+            } => {
                 write!(f, "EntityOperationSignaled {operation} of {entity}")?;
-                input.as_ref().map_or(Ok(()), |input| write!(f, " <- {}", shown(input)))
+                if let Some(input) = input {
+                    write!(f, " <- {}", shown(input))?;
+                }
+                if let Some(time) = scheduled_time {
+                    write!(f, " not before {time}")?;
+                }
+                refusal.as_ref().map_or(Ok(()), |refusal| write!(f, " refused: {refusal}"))
             }
             Self::EntityOperationCalled { entity, operation, input, .. } => {
                 write!(f, "EntityOperationCalled {operation} of {entity}")?;
@@ -173,7 +189,14 @@ impl EventKind {
                 write!(f, "EntityOperationFailed of #{scheduled_id} {class}: {text}")
             }
             Self::EntityLockRequested { lock_set, .. } => {
-                write!(f, "EntityLockRequested {lock_set:?}")
+                f.write_str("EntityLockRequested")?;
+                for entity in lock_set.iter().take(ENTITIES_SHOWN) {
+                    write!(f, " {entity}")?;
+                }
+                match lock_set.len().saturating_sub(ENTITIES_SHOWN) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
             Self::EntityLockGranted { scheduled_id, .. } => {
                 write!(f, "EntityLockGranted of #{scheduled_id}")
@@ -196,4 +219,68 @@ fn shown(payload: &Payload) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::render_history;
+    use crate::{EntityId, EventKind, Failure, HistoryEvent, Payload, Timestamp};
+
+    fn entity(key: &str) -> EntityId {
+        EntityId::new("Account", key).expect("a valid id")
+    }
+
+    fn signaled(
+        input: Option<&str>,
+        scheduled_time: Option<u64>,
+        refusal: Option<&str>,
+    ) -> EventKind {
+        EventKind::EntityOperationSignaled {
+            request_id: Uuid::nil(),
+            entity: entity("a"),
+            operation: "add".to_owned(),
+            input: input.map(Payload::from),
+            scheduled_time: scheduled_time.map(Timestamp::from_millis),
+            refusal: refusal.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn critical_section_and_signals_are_told_line_by_line() {
+        let critical_section_id = Uuid::nil();
+        let of_action = |id, kind| HistoryEvent::of_action(id, Timestamp::from_millis(1_500), kind);
+        let came = |kind| HistoryEvent::new(Timestamp::from_millis(61_000), kind);
+        let many = (0..10).map(|key| entity(&key.to_string())).collect();
+        let lock = |lock_set| EventKind::EntityLockRequested { critical_section_id, lock_set };
+        let failure = Failure::new("FunctionNotFound", "no");
+        let history = [
+            of_action(0, lock(vec![entity("a"), entity("b")])),
+            came(EventKind::EntityLockGranted { scheduled_id: 0, critical_section_id }),
+            of_action(1, EventKind::EntityUnlockSent { critical_section_id, entity: entity("a") }),
+            of_action(2, lock(many)),
+            came(EventKind::EntityOperationFailed {
+                scheduled_id: 2,
+                request_id: critical_section_id,
+                failure,
+            }),
+            of_action(3, signaled(Some("7"), None, None)),
+            of_action(4, signaled(None, Some(5_000), None)),
+            of_action(5, signaled(None, None, Some("not there"))),
+        ];
+        let lines = [
+            "00:00:01.500   #0 EntityLockRequested @account@a @account@b",
+            "00:01:01.000      EntityLockGranted of #0",
+            "00:00:01.500   #1 EntityUnlockSent @account@a",
+            "00:00:01.500   #2 EntityLockRequested @account@0 @account@1 @account@2 @account@3 \
+             @account@4 @account@5 @account@6 @account@7 and 2 more",
+            "00:01:01.000      EntityOperationFailed of #2 FunctionNotFound: no",
+            "00:00:01.500   #3 EntityOperationSignaled add of @account@a <- 7",
+            "00:00:01.500   #4 EntityOperationSignaled add of @account@a not before \
+             1970-01-01T00:00:05Z",
+            "00:00:01.500   #5 EntityOperationSignaled add of @account@a refused: not there",
+        ];
+        assert_eq!(render_history(&history), lines.map(|line| format!("{line}\n")).concat());
+    }
 }

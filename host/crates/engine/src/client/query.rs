@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use super::{Client, Observed};
 use crate::error::ClientError;
 use crate::storage::{
-    InstanceFilter, InstancePage, InstanceQuery, Result as StorageResult, Storage,
-    WrongContinuation,
+    EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
+    Result as StorageResult, Storage, WrongContinuation,
 };
 
 /// Orchestrations that are looked at in one go, where all of them are.
@@ -38,6 +38,46 @@ impl Client {
         filter: InstanceFilter,
     ) -> Result<Observed<u64>, ClientError> {
         self.read(move |storage| storage.count(&filter)).await
+    }
+
+    /// A page of the entities that fit.
+    ///
+    /// # Errors
+    /// If fields are asked for without a name or that are not indexed, the continuation is none that a
+    /// page had, or the host is stopping.
+    pub async fn query_entities(
+        &self,
+        query: EntityQuery,
+    ) -> Result<Observed<EntityPage>, ClientError> {
+        self.check_fields(&query.filter)?;
+        self.read(move |storage| storage.query_entities(&query)).await
+    }
+
+    /// How many entities fit.
+    ///
+    /// # Errors
+    /// As [`query_entities`](Self::query_entities).
+    pub async fn count_entities(&self, filter: EntityFilter) -> Result<Observed<u64>, ClientError> {
+        self.check_fields(&filter)?;
+        self.read(move |storage| storage.count_entities(&filter)).await
+    }
+
+    /// Whether entities can be found by these fields.
+    fn check_fields(&self, filter: &EntityFilter) -> Result<(), ClientError> {
+        if filter.fields.is_empty() {
+            return Ok(());
+        }
+        let Some(name) = &filter.name else {
+            let problem = "fields of the state are indexed by entity function: give a name";
+            return Err(ClientError::InvalidArgument(problem.to_owned()));
+        };
+        let options = self.node.executor.entity_options(name.as_str()).unwrap_or_default();
+        match filter.fields.iter().find(|(field, _)| !options.indexes.contains(field)) {
+            None => Ok(()),
+            Some((field, _)) => Err(ClientError::InvalidArgument(format!(
+                "the entity function `{name}` has no index on the field `{field}`"
+            ))),
+        }
     }
 
     /// Removes the finished orchestrations that fit, and says how many. Without statuses: all that

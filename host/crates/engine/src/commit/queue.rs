@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::mem;
 
 use everstate_types::{
-    DelayedKey, EntityRecord, InstanceId, Message, MessageBody, MessageId, MessageKey, Timestamp,
+    DelayedKey, EntityRecord, InstanceId, Message, MessageBody, MessageId, MessageKey, Payload,
+    Timestamp,
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use crate::storage::{CommitBatch, CommitSeq, OrchestrationRow, PurgedRow};
+use crate::storage::{CommitBatch, CommitSeq, EntityRow, OrchestrationRow, PurgedRow};
 
 /// A watermark is written again when it has moved by so many messages. Recovery reads at most so
 /// many deleted messages of each kind more than it must.
@@ -19,6 +20,9 @@ const LOW_WATERMARK_STEP: u64 = 4_096;
 
 /// Bytes that a row or message costs beside its payloads; a guess on the safe side.
 const ROW_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes of the id of an entity in a message; a guess.
+const ENTITY_ID_BYTES: usize = 64;
 
 /// One change of a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +33,8 @@ pub enum Change {
     Entity {
         /// The entity.
         id: InstanceId,
-        /// Its record; `None`: it was deleted.
-        record: Option<EntityRecord>,
-        /// Whether it did not exist before this change.
-        is_new: bool,
+        /// Its row as it is now.
+        row: EntityRow,
     },
     /// A message was consumed, or taken back.
     Consumed(MessageKey),
@@ -57,7 +59,7 @@ pub struct CommitQueue {
     taken: CommitSeq,
     next_message_id: u64,
     orchestrations: HashMap<InstanceId, OrchestrationRow>,
-    entities: HashMap<InstanceId, StagedEntity>,
+    entities: HashMap<InstanceId, EntityRow>,
     sent: HashMap<MessageId, Message>,
     consumed: Vec<MessageId>,
     /// Messages that are in earlier batches and not consumed there.
@@ -73,13 +75,6 @@ pub struct CommitQueue {
     delayed_consumed_count: u64,
     purged: HashMap<InstanceId, PurgedRow>,
     bytes: usize,
-}
-
-#[derive(Debug)]
-struct StagedEntity {
-    record: Option<EntityRecord>,
-    /// Whether an earlier batch, or the disk, may have a row for it.
-    may_be_stored: bool,
 }
 
 impl CommitQueue {
@@ -186,8 +181,7 @@ impl CommitQueue {
         // In the order in which they are stored, which makes storing them cheaper.
         let mut orchestrations: Vec<_> = self.orchestrations.drain().collect();
         orchestrations.sort_by_cached_key(|(id, _)| id.hash64());
-        let mut entities: Vec<_> =
-            self.entities.drain().map(|(id, staged)| (id, staged.record)).collect();
+        let mut entities: Vec<_> = self.entities.drain().collect();
         entities.sort_by_cached_key(|(id, _)| id.hash64());
         let mut delayed_consumed: Vec<_> = self.delayed_consumed.drain().collect();
         delayed_consumed.sort_unstable();
@@ -238,7 +232,7 @@ impl CommitQueue {
     fn merge(&mut self, change: Change) {
         match change {
             Change::Orchestration(id, row) => self.merge_orchestration(id, *row),
-            Change::Entity { id, record, is_new } => self.merge_entity(id, record, is_new),
+            Change::Entity { id, row } => self.merge_entity(id, row),
             Change::Consumed(key) => {
                 let staged = match key {
                     MessageKey::Sent(id) => self.sent.remove(&id),
@@ -300,18 +294,24 @@ impl CommitQueue {
         self.purged.insert(id, row);
     }
 
-    fn merge_entity(&mut self, id: InstanceId, record: Option<EntityRecord>, is_new: bool) {
-        self.bytes += ROW_OVERHEAD_BYTES + record.as_ref().map_or(0, |record| record.state.len());
-        let may_be_stored = match self.entities.get(&id) {
-            Some(staged) => staged.may_be_stored,
-            None => !is_new,
-        };
-        if record.is_none() && !may_be_stored {
-            self.entities.remove(&id);
-        } else {
-            self.entities.insert(id, StagedEntity { record, may_be_stored });
+    fn merge_entity(&mut self, id: InstanceId, mut row: EntityRow) {
+        self.bytes += ROW_OVERHEAD_BYTES + row.record.as_ref().map_or(0, entity_bytes);
+        if let Some(staged) = self.entities.remove(&id) {
+            row.indexed = staged.indexed;
+            row.freed.extend(staged.freed);
+        }
+        // What was never stored leaves no trace.
+        if row.record.is_some() || row.indexed.is_some() || !row.freed.is_empty() {
+            self.entities.insert(id, row);
         }
     }
+}
+
+/// Bytes of an entity that are part of a batch.
+fn entity_bytes(record: &EntityRecord) -> usize {
+    let fields: usize = record.state.fields.iter().map(|(_, value)| value.len()).sum();
+    let value = record.state.value.as_ref().filter(|_| record.large.is_none());
+    fields + value.map_or(0, Payload::len)
 }
 
 fn message_bytes(message: &Message) -> usize {
@@ -326,7 +326,11 @@ fn message_bytes(message: &Message) -> usize {
         MessageBody::ActivityTask(task) => task.input.len(),
         MessageBody::RaiseEvent { input, .. } => input.len(),
         MessageBody::Rewind(child) => child.start.input.len(),
-        MessageBody::EntityReply { .. }
+        MessageBody::LockRequest(request) => request.rest.len() * ENTITY_ID_BYTES,
+        MessageBody::ReleaseLock { rest, .. } => rest.len() * ENTITY_ID_BYTES,
+        MessageBody::LockReply { .. }
+        | MessageBody::EntityExpiry
+        | MessageBody::EntityReply { .. }
         | MessageBody::ActivityResult { .. }
         | MessageBody::SubOrchestrationResult { .. }
         | MessageBody::TimerFired { .. }

@@ -5,15 +5,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use everstate_types::{
-    DelayedKey, EntityId, EntityRecord, InstanceId, Message, MessageBody, MessageId, MessageKey,
-    Payload, RequestId, Timestamp,
+    DelayedKey, EntityId, EntityRecord, EntityState, InstanceId, LargeId, Message, MessageBody,
+    MessageId, MessageKey, Payload, RequestId, Timestamp,
 };
 
 use super::{Change, CommitQueue, CommitWriter};
 use crate::config::EngineConfig;
 use crate::storage::{
-    CommitBatch, CommitSeq, InstanceFilter, InstancePage, InstanceQuery, Recovered, Result,
-    Storage, StorageError, StoredInstance,
+    CommitBatch, CommitSeq, EntityFilter, EntityPage, EntityQuery, EntityRow, InstanceFilter,
+    InstancePage, InstanceQuery, Recovered, Result, Storage, StorageError, StoredInstance,
 };
 
 fn register() -> InstanceId {
@@ -21,12 +21,19 @@ fn register() -> InstanceId {
 }
 
 fn put(state: &str, is_new: bool) -> Change {
-    let record = EntityRecord { state: Payload::from(state), updated_at: Timestamp::default() };
-    Change::Entity { id: register(), record: Some(record), is_new }
+    let state = EntityState { value: Some(Payload::from(state)), ..EntityState::default() };
+    let record = Some(EntityRecord { state, ..EntityRecord::default() });
+    let row = EntityRow { record, indexed: (!is_new).then(Vec::new), freed: Vec::new() };
+    Change::Entity { id: register(), row }
 }
 
 fn delete() -> Change {
-    Change::Entity { id: register(), record: None, is_new: false }
+    Change::Entity { id: register(), row: deleted(Vec::new()) }
+}
+
+/// The row of an entity that was stored and is deleted.
+fn deleted(freed: Vec<LargeId>) -> EntityRow {
+    EntityRow { record: None, indexed: Some(Vec::new()), freed }
 }
 
 fn message() -> Message {
@@ -75,7 +82,7 @@ fn entity_stored_before_and_reborn_in_one_window_is_deleted_if_it_dies_again() {
     queue.stage(vec![delete()], &[], &[]);
     queue.stage(vec![put("2", true)], &[], &[]);
     queue.stage(vec![delete()], &[], &[]);
-    assert_eq!(queue.take().expect("three turns").entities, [(register(), None)]);
+    assert_eq!(queue.take().expect("three turns").entities, [(register(), deleted(Vec::new()))]);
 }
 
 fn timer(due: u64) -> (DelayedKey, Message) {
@@ -138,8 +145,20 @@ fn many_changes_of_one_row_are_one_write() {
         queue.stage(vec![put(state, state == "1")], &[], &[]);
     }
     let batch = queue.take().expect("three turns");
-    let [(_, Some(record))] = batch.entities.as_slice() else { panic!("one row") };
-    assert_eq!(record.state, Payload::from("3"));
+    let [(_, row)] = batch.entities.as_slice() else { panic!("one row") };
+    let record = row.record.as_ref().expect("a record");
+    assert_eq!(record.state.value, Some(Payload::from("3")));
+    assert_eq!(row.indexed, None, "what is stored is what was stored before the first change");
+}
+
+#[test]
+fn large_value_is_freed_though_the_entity_that_had_it_leaves_no_trace() {
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    queue.stage(vec![put("1", true)], &[], &[]);
+    queue.stage(vec![Change::Entity { id: register(), row: deleted(vec![LargeId(7)]) }], &[], &[]);
+    let batch = queue.take().expect("two turns");
+    let row = EntityRow { record: None, indexed: None, freed: vec![LargeId(7)] };
+    assert_eq!(batch.entities, [(register(), row)]);
 }
 
 #[test]
@@ -173,6 +192,14 @@ impl Storage for GatedStorage {
     }
 
     fn count(&self, _: &InstanceFilter) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn query_entities(&self, _: &EntityQuery) -> Result<EntityPage> {
+        Ok(EntityPage::default())
+    }
+
+    fn count_entities(&self, _: &EntityFilter) -> Result<u64> {
         Ok(0)
     }
 

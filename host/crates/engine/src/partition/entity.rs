@@ -1,59 +1,71 @@
-//! Entities: operations come into a inbox, run in batches, and their effects are applied as one.
+//! Entities: operations come into an inbox, run in batches, and their effects are applied as one.
+//! Locks are in `lock.rs`, how long an entity lives in `lifetime.rs`.
+//!
+//! An operation that changes nothing does not come into the inbox: it runs beside the others, on
+//! the state as it is, and its caller is told what that state depends on.
 
 use everstate_types::{
-    EntityRecord, Failure, InstanceId, Message, MessageBody, MessageKey, RequestId,
+    EntityState, Failure, InstanceId, LargeId, Message, MessageBody, MessageKey, Payload,
+    ReplyAddress, RequestId,
 };
 
-use super::input::{Effects, Reply, ReplyTo, Request, Work};
-use super::slot::{EntitySlot, InboxOperation, ReplyRoute};
-use super::{Moment, PartitionLimits, SlotTurn};
+use super::input::{Effects, EntityRead, OperationCall, Reply, ReplyTo, Request, Work};
+use super::slot::{EntitySlot, InboxItem, InboxOperation, ReplyRoute, RunningBatch};
+use super::{Moment, SlotTurn};
+use crate::client::EntityStatus;
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::guest::{
     EntityEffect, EntityOperation, EntityOutcome, EntityWorkItem, OperationOutcome,
 };
+use crate::storage::EntityRow;
 
 impl<R: ReplyTo> EntitySlot<R> {
     pub(super) fn apply_request(
         &mut self,
-        limits: PartitionLimits,
+        moment: Moment,
         request: Request<R>,
         turn: &mut SlotTurn<'_>,
         effects: &mut Effects<R>,
     ) {
         match request {
-            Request::CallEntity { request_id, operation, input, reply_to, .. } => {
-                if self.inbox.len() >= limits.entity_inbox_count_max {
-                    return refuse(reply_to, ClientError::Busy(turn.id.clone()), turn, effects);
+            Request::CallEntity { call, reply_to, .. } => match self.refusal(turn) {
+                Some(error) => refuse(reply_to, error, turn, effects),
+                None => {
+                    self.push(InboxItem::operation(None, call, ReplyRoute::Client(reply_to)));
+                    self.run(moment, turn, effects);
                 }
-                let reply = ReplyRoute::Client(reply_to);
-                self.inbox.push_back(InboxOperation {
-                    message_key: None,
-                    request_id,
-                    operation,
-                    input,
-                    reply,
-                });
-                self.run(turn, effects);
+            },
+            Request::ReadEntity { call, reply_to, .. } => {
+                self.read(moment, call, reply_to, turn, effects);
             }
-            Request::SignalEntity { request_id, operation, input, reply_to, .. } => {
-                if self.inbox.len() >= limits.entity_inbox_count_max {
-                    return refuse(reply_to, ClientError::Busy(turn.id.clone()), turn, effects);
+            Request::SignalEntity { call, at, reply_to, .. } => match self.refusal(turn) {
+                Some(error) => refuse(reply_to, error, turn, effects),
+                None => {
+                    let target = turn.id.clone();
+                    effects.send_at(moment, at, call.request_id, signal(target, call));
+                    turn.mark_changed();
+                    effects.replies.push((reply_to, Reply::Accepted, turn.gate()));
                 }
-                effects.sent.push(Message {
-                    target: turn.id.clone(),
-                    body: MessageBody::EntityOperation {
-                        request_id,
-                        operation,
-                        input,
-                        reply_to: None,
-                    },
-                });
-                turn.mark_changed();
+            },
+            Request::SignalOnce { target, call, at, reply_to, .. } => {
+                if self.record.state.value.is_none() {
+                    self.become_receipt(moment, turn, effects);
+                    effects.send_at(moment, at, call.request_id, signal(target, call));
+                }
                 effects.replies.push((reply_to, Reply::Accepted, turn.gate()));
             }
-            Request::ReadState { reply_to, .. } => {
-                effects.replies.push((reply_to, Reply::State(self.state.clone()), turn.gate()));
+            Request::CheckRoom { reply_to, .. } => {
+                let reply = self.refusal(turn).map_or(Reply::Accepted, Reply::Refused);
+                effects.replies.push((reply_to, reply, turn.gate()));
+            }
+            Request::GetEntity { reply_to, .. } => {
+                effects.replies.push((reply_to, Reply::Entity(self.status()), turn.gate()));
+            }
+            Request::BreakLock { reply_to, .. } => {
+                let was_locked = self.break_lock(turn, effects);
+                effects.replies.push((reply_to, Reply::LockBroken(was_locked), turn.gate()));
+                self.run(moment, turn, effects);
             }
             Request::Start(start) => wrong_kind(start.reply_to, turn, effects),
             Request::GetStatus { reply_to, .. }
@@ -65,50 +77,122 @@ impl<R: ReplyTo> EntitySlot<R> {
 
     pub(super) fn apply_message(
         &mut self,
+        moment: Moment,
         key: MessageKey,
         body: MessageBody,
         turn: &mut SlotTurn<'_>,
         effects: &mut Effects<R>,
     ) {
-        let MessageBody::EntityOperation { request_id, operation, input, reply_to } = body else {
+        match body {
+            MessageBody::EntityOperation { request_id, operation, input, reply_to } => {
+                let call = OperationCall { request_id, operation, input };
+                self.take_operation(key, call, reply_to);
+            }
+            MessageBody::LockRequest(request) => self.push(InboxItem::Lock(key, request)),
+            MessageBody::ReleaseLock { request_id, rest } => {
+                self.take_release(key, request_id, rest, turn, effects);
+            }
+            MessageBody::EntityExpiry => self.look_at_expiry(moment, key, turn, effects),
             // Nobody sends an entity anything else.
-            turn.mark_changed();
-            effects.changes.push(Change::Consumed(key));
-            return;
-        };
-        let reply = match reply_to {
-            Some(address) => ReplyRoute::Orchestration(address),
-            None => ReplyRoute::Nobody,
-        };
-        self.inbox.push_back(InboxOperation {
-            message_key: Some(key),
-            request_id,
-            operation,
-            input,
-            reply,
-        });
-        self.run(turn, effects);
+            _ => consume(key, turn, effects),
+        }
+        self.run(moment, turn, effects);
     }
 
-    /// Begins a work item if none runs and operations wait.
-    fn run(&mut self, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
-        if self.running.is_some() || self.inbox.is_empty() {
-            return;
+    fn take_operation(
+        &mut self,
+        key: MessageKey,
+        call: OperationCall,
+        reply_to: Option<Box<ReplyAddress>>,
+    ) {
+        let is_holders = reply_to.as_deref().is_some_and(|sender| self.is_held_by(sender));
+        let reply = reply_to.map_or(ReplyRoute::Nobody, ReplyRoute::Orchestration);
+        let item = InboxItem::operation(Some(key), call, reply);
+        if is_holders {
+            self.push_of_holder(item);
+        } else {
+            self.push(item);
         }
+    }
+
+    fn push(&mut self, item: InboxItem<R>) {
+        self.inbox_bytes += item.bytes();
+        self.inbox.push_back(item);
+    }
+
+    pub(super) fn push_of_holder(&mut self, item: InboxItem<R>) {
+        self.inbox_bytes += item.bytes();
+        self.holder_inbox.push_back(item);
+    }
+
+    /// Takes out what comes first, of those that go before or of the others.
+    pub(super) fn pop(&mut self, is_holders: bool) -> Option<InboxItem<R>> {
+        let inbox = if is_holders { &mut self.holder_inbox } else { &mut self.inbox };
+        let item = inbox.pop_front()?;
+        self.inbox_bytes = self.inbox_bytes.saturating_sub(item.bytes());
+        Some(item)
+    }
+
+    /// Why a client's operation is not taken on.
+    fn refusal(&self, turn: &SlotTurn<'_>) -> Option<ClientError> {
+        let is_full = self.inbox.len() >= turn.limits.entity_inbox_count_max
+            || self.inbox_bytes >= turn.limits.entity_inbox_bytes_max;
+        is_full.then(|| ClientError::Busy(turn.id.clone()))
+    }
+
+    fn status(&self) -> Option<Box<EntityStatus>> {
+        let waiting = self.inbox.len() + self.holder_inbox.len();
+        let is_known = !self.record.is_empty() || waiting > 0;
+        is_known.then(|| Box::new(EntityStatus { record: self.record.clone(), waiting }))
+    }
+
+    fn read(
+        &mut self,
+        moment: Moment,
+        call: OperationCall,
+        reply_to: R,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
         let Some(entity) = turn.id.as_entity() else { return };
-        let operations = self
-            .inbox
+        let item = EntityWorkItem {
+            entity,
+            state: self.record.state.clone(),
+            operations: vec![call.into()],
+        };
+        // Not behind the note that it was used.
+        effects.reads.push(EntityRead { item, reply_to, gate: turn.gate() });
+        self.note_use(moment, turn, effects);
+    }
+
+    /// Does what comes first, until a work item runs or nothing waits.
+    fn run(&mut self, moment: Moment, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
+        while self.running.is_none() {
+            let is_holders = self.record.lock.is_some();
+            let inbox = if is_holders { &self.holder_inbox } else { &self.inbox };
+            match inbox.front() {
+                None => return,
+                Some(InboxItem::Operation(next)) if next.is_abandoned() => {
+                    self.pop(is_holders);
+                }
+                Some(InboxItem::Operation(_)) => self.run_batch(is_holders, turn, effects),
+                Some(_) => self.change_lock(moment, is_holders, turn, effects),
+            }
+        }
+    }
+
+    /// Begins a work item with the operations that come first.
+    fn run_batch(&mut self, is_holders: bool, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
+        let Some(entity) = turn.id.as_entity() else { return };
+        let inbox = if is_holders { &self.holder_inbox } else { &self.inbox };
+        let operations: Vec<_> = inbox
             .iter()
+            .map_while(InboxItem::as_waiting_operation)
             .take(turn.limits.entity_batch_count_max.max(1))
-            .map(|waiting| EntityOperation {
-                request_id: waiting.request_id,
-                operation: waiting.operation.clone(),
-                input: waiting.input.clone(),
-            })
             .collect();
         let token = turn.token();
-        self.running = Some(token);
-        let item = EntityWorkItem { entity, state: self.state.clone(), operations };
+        self.running = Some(RunningBatch { token, count: operations.len(), is_holders });
+        let item = EntityWorkItem { entity, state: self.record.state.clone(), operations };
         effects.work.push(Work::Entity { instance_id: turn.id.clone(), token, item });
     }
 
@@ -120,29 +204,105 @@ impl<R: ReplyTo> EntitySlot<R> {
         turn: &mut SlotTurn<'_>,
         effects: &mut Effects<R>,
     ) {
-        if self.running != Some(token) {
-            return;
+        let Some(batch) = self.running.take_if(|running| running.token == token) else { return };
+        let EntityOutcome { results, state, time_to_live_ms, large } = outcome;
+        let is_changed = state != self.record.state;
+        let freed = self.replace_state(state, large);
+        self.record.last_operation_at = moment.now.max(self.record.last_operation_at);
+        let is_armed = self.arm_expiry(moment, time_to_live_ms, turn.id, effects);
+        if is_changed || is_armed || self.is_note_due() {
+            self.store(freed, turn, effects);
         }
-        self.running = None;
-        if outcome.state != self.state {
-            let is_new = self.state.is_none();
-            self.state = outcome.state;
-            self.updated_at = moment.now;
-            turn.mark_changed();
-            let record =
-                self.state.clone().map(|state| EntityRecord { state, updated_at: self.updated_at });
-            effects.changes.push(Change::Entity { id: turn.id.clone(), record, is_new });
+        for result in results.into_iter().take(batch.count) {
+            if let Some(InboxItem::Operation(done)) = self.pop(batch.is_holders) {
+                conclude(moment, done, result, turn, effects);
+            }
         }
-        for result in outcome.results {
-            let Some(done) = self.inbox.pop_front() else { break };
-            conclude(done, result, turn, effects);
+        if batch.is_holders && self.record.lock.is_none() {
+            // The lock was broken while they ran, and some have not run.
+            self.let_others_in(0);
         }
-        self.run(turn, effects);
+        self.run(moment, turn, effects);
+    }
+
+    /// Puts a new state in the place of the one before. Gives the stored value that is of no use any
+    /// more.
+    pub(super) fn replace_state(
+        &mut self,
+        state: EntityState,
+        large: Option<LargeId>,
+    ) -> Option<LargeId> {
+        let is_same_value = state.value == self.record.state.value;
+        self.record.state = state;
+        if is_same_value {
+            return None;
+        }
+        std::mem::replace(&mut self.record.large, large)
+    }
+
+    /// Writes down the entity as it is now.
+    pub(super) fn store(
+        &mut self,
+        freed: Option<LargeId>,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        turn.mark_changed();
+        self.stored_operation_at = self.record.last_operation_at;
+        let record = (!self.record.is_empty()).then(|| self.record.clone());
+        let fields = record.as_ref().map(|record| record.state.fields.clone());
+        let indexed = std::mem::replace(&mut self.indexed, fields);
+        let row = EntityRow { record, indexed, freed: freed.into_iter().collect() };
+        effects.changes.push(Change::Entity { id: turn.id.clone(), row });
+    }
+}
+
+impl<R: ReplyTo> InboxItem<R> {
+    fn operation(key: Option<MessageKey>, call: OperationCall, reply: ReplyRoute<R>) -> Self {
+        let OperationCall { request_id, operation, input } = call;
+        Self::Operation(InboxOperation { message_key: key, request_id, operation, input, reply })
+    }
+
+    /// Bytes that it takes beside itself, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Operation(waiting) => {
+                waiting.operation.len() + waiting.input.as_ref().map_or(0, Payload::len)
+            }
+            Self::Lock(..) | Self::Release(..) => 0,
+        }
+    }
+
+    /// The operation, if it is one that somebody wants done.
+    fn as_waiting_operation(&self) -> Option<EntityOperation> {
+        match self {
+            Self::Operation(waiting) if !waiting.is_abandoned() => Some(EntityOperation {
+                request_id: waiting.request_id,
+                operation: waiting.operation.clone(),
+                input: waiting.input.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl<R: ReplyTo> InboxOperation<R> {
+    /// Whether it was a client's, which does not wait any more: nobody was promised anything.
+    fn is_abandoned(&self) -> bool {
+        matches!(&self.reply, ReplyRoute::Client(reply_to) if reply_to.is_abandoned())
+    }
+}
+
+impl From<OperationCall> for EntityOperation {
+    fn from(call: OperationCall) -> Self {
+        let OperationCall { request_id, operation, input } = call;
+        Self { request_id, operation, input }
     }
 }
 
 /// Consumes an operation that ran, sends what it wants sent, and answers.
 fn conclude<R>(
+    moment: Moment,
     done: InboxOperation<R>,
     outcome: OperationOutcome,
     turn: &mut SlotTurn<'_>,
@@ -150,11 +310,10 @@ fn conclude<R>(
 ) {
     for (index, effect) in outcome.effects.into_iter().enumerate() {
         turn.mark_changed();
-        effects.sent.push(effect_message(done.request_id, index, effect));
+        send_effect(moment, done.request_id, index, effect, effects);
     }
     if let Some(key) = done.message_key {
-        turn.mark_changed();
-        effects.changes.push(Change::Consumed(key));
+        consume(key, turn, effects);
     }
     match done.reply {
         ReplyRoute::Nobody => {
@@ -177,23 +336,41 @@ fn conclude<R>(
     }
 }
 
-/// The message of an effect. Its request id is derived, so that a repeated run gives the same one.
-fn effect_message(request_id: RequestId, index: usize, effect: EntityEffect) -> Message {
-    let derived = RequestId::new_v5(&request_id, &index.to_be_bytes());
+/// Sends what an operation wants sent. The request id is derived, so that a repeated run gives the
+/// same one.
+fn send_effect<R>(
+    moment: Moment,
+    request_id: RequestId,
+    index: usize,
+    effect: EntityEffect,
+    effects: &mut Effects<R>,
+) {
+    let request_id = RequestId::new_v5(&request_id, &index.to_be_bytes());
     match effect {
-        EntityEffect::Signal { entity, operation, input } => Message {
-            target: entity.instance_id(),
-            body: MessageBody::EntityOperation {
-                request_id: derived,
-                operation,
-                input,
-                reply_to: None,
-            },
-        },
+        EntityEffect::Signal { entity, operation, input, at } => {
+            let call = OperationCall { request_id, operation, input };
+            effects.send_at(moment, at, request_id, signal(entity.instance_id(), call));
+        }
         EntityEffect::Start { name, instance_id, input } => {
-            super::orchestration::entity_start_message(name, instance_id, input, derived)
+            let start =
+                super::orchestration::entity_start_message(name, instance_id, input, request_id);
+            effects.sent.push(start);
         }
     }
+}
+
+fn signal(target: InstanceId, call: OperationCall) -> Message {
+    let OperationCall { request_id, operation, input } = call;
+    let reply_to = None;
+    Message {
+        target,
+        body: MessageBody::EntityOperation { request_id, operation, input, reply_to },
+    }
+}
+
+pub(super) fn consume<R>(key: MessageKey, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
+    turn.mark_changed();
+    effects.changes.push(Change::Consumed(key));
 }
 
 fn refuse<R>(reply_to: R, error: ClientError, turn: &SlotTurn<'_>, effects: &mut Effects<R>) {

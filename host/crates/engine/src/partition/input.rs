@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use everstate_types::{
     DelayedKey, ExecutionId, ExecutionStart, Failure, InstanceId, Message, MessageKey, Payload,
-    RequestId,
+    RequestId, Timestamp,
 };
 
-use crate::client::{ConflictPolicy, InstanceStatus};
+use super::Moment;
+use crate::client::{ConflictPolicy, EntityStatus, InstanceStatus};
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::guest::{
@@ -58,7 +59,7 @@ pub enum Input<R> {
         /// The token of the work item.
         token: u64,
         /// What they gave.
-        outcome: EntityOutcome,
+        outcome: Box<EntityOutcome>,
     },
 }
 
@@ -118,12 +119,17 @@ pub enum Request<R> {
     CallEntity {
         /// The entity's instance id.
         instance_id: InstanceId,
-        /// The request.
-        request_id: RequestId,
         /// The operation.
-        operation: String,
-        /// Its input.
-        input: Option<Payload>,
+        call: OperationCall,
+        /// Gets [`Reply::Operation`].
+        reply_to: R,
+    },
+    /// Do an operation that changes nothing on the state as it is, and tell its result.
+    ReadEntity {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// The operation.
+        call: OperationCall,
         /// Gets [`Reply::Operation`].
         reply_to: R,
     },
@@ -131,22 +137,58 @@ pub enum Request<R> {
     SignalEntity {
         /// The entity's instance id.
         instance_id: InstanceId,
-        /// The request.
-        request_id: RequestId,
         /// The operation.
-        operation: String,
-        /// Its input.
-        input: Option<Payload>,
+        call: OperationCall,
+        /// Not before; `None`: at once.
+        at: Option<Timestamp>,
         /// Gets [`Reply::Accepted`].
         reply_to: R,
     },
-    /// Tell the state of an entity.
-    ReadState {
+    /// Take on an operation, unless this receipt says that it was taken on before.
+    SignalOnce {
+        /// The receipt: the instance that keeps the request.
+        receipt: InstanceId,
         /// The entity's instance id.
-        instance_id: InstanceId,
-        /// Gets [`Reply::State`].
+        target: InstanceId,
+        /// The operation.
+        call: OperationCall,
+        /// Not before; `None`: at once.
+        at: Option<Timestamp>,
+        /// Gets [`Reply::Accepted`].
         reply_to: R,
     },
+    /// Say whether a client's operation would be taken on.
+    CheckRoom {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// Gets [`Reply::Accepted`].
+        reply_to: R,
+    },
+    /// Tell what is known of an entity.
+    GetEntity {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// Gets [`Reply::Entity`].
+        reply_to: R,
+    },
+    /// Take the lock of an entity from its holder.
+    BreakLock {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// Gets [`Reply::LockBroken`].
+        reply_to: R,
+    },
+}
+
+/// An operation that a client wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationCall {
+    /// The request.
+    pub request_id: RequestId,
+    /// The operation.
+    pub operation: String,
+    /// Its input.
+    pub input: Option<Payload>,
 }
 
 /// A start by a client.
@@ -228,8 +270,12 @@ impl<R> Request<R> {
             | Self::RaiseEvent { instance_id, .. }
             | Self::Change { instance_id, .. }
             | Self::CallEntity { instance_id, .. }
+            | Self::ReadEntity { instance_id, .. }
             | Self::SignalEntity { instance_id, .. }
-            | Self::ReadState { instance_id, .. } => instance_id,
+            | Self::SignalOnce { receipt: instance_id, .. }
+            | Self::CheckRoom { instance_id, .. }
+            | Self::GetEntity { instance_id, .. }
+            | Self::BreakLock { instance_id, .. } => instance_id,
         }
     }
 }
@@ -245,8 +291,10 @@ pub enum Reply {
     Operation(Result<Option<Payload>, Failure>),
     /// It is done, or will be.
     Accepted,
-    /// The state; `None`: the entity does not exist.
-    State(Option<Payload>),
+    /// What is known of an entity; `None`: it has no state, is not locked and nothing waits.
+    Entity(Option<Box<EntityStatus>>),
+    /// Whether the entity was locked.
+    LockBroken(bool),
     /// The request was refused and changed nothing.
     Refused(ClientError),
 }
@@ -290,6 +338,17 @@ pub enum Work {
     },
 }
 
+/// An operation that changes nothing, on the state as it was.
+#[derive(Debug)]
+pub struct EntityRead<R> {
+    /// What to run: one operation.
+    pub item: EntityWorkItem,
+    /// Gets [`Reply::Operation`].
+    pub reply_to: R,
+    /// What the state depends on.
+    pub gate: Gate,
+}
+
 /// What a turn wants done, in this order: stage `changes`, `sent` and `delayed` as one; send, run,
 /// load, answer.
 #[derive(Debug)]
@@ -302,12 +361,30 @@ pub struct Effects<R> {
     pub delayed: Vec<(DelayedKey, Message)>,
     /// Guest code to be run.
     pub work: Vec<Work>,
+    /// Operations to be run that change nothing: the caller gets the result, the partition does not.
+    pub reads: Vec<EntityRead<R>>,
     /// Instances to be read from the storage.
     pub loads: Vec<InstanceId>,
     /// Orchestrations whose kept guests are of no use any more.
     pub forgotten: Vec<InstanceId>,
     /// Answers, and what each has to wait for.
     pub replies: Vec<(R, Reply, Gate)>,
+}
+
+impl<R> Effects<R> {
+    /// Sends a message, at once or when it is due. The GUID names a message that waits.
+    pub(super) fn send_at(
+        &mut self,
+        moment: Moment,
+        at: Option<Timestamp>,
+        guid: RequestId,
+        message: Message,
+    ) {
+        match at.filter(|due| *due > moment.now) {
+            Some(due) => self.delayed.push((DelayedKey { due, guid }, message)),
+            None => self.sent.push(message),
+        }
+    }
 }
 
 impl<R> Default for Effects<R> {
@@ -317,6 +394,7 @@ impl<R> Default for Effects<R> {
             sent: Vec::new(),
             delayed: Vec::new(),
             work: Vec::new(),
+            reads: Vec::new(),
             loads: Vec::new(),
             forgotten: Vec::new(),
             replies: Vec::new(),

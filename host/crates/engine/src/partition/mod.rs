@@ -16,6 +16,8 @@
 mod entity;
 mod eviction;
 mod input;
+mod lifetime;
+mod lock;
 mod orchestration;
 mod slot;
 
@@ -27,8 +29,8 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use self::eviction::Eviction;
 pub use self::input::{
-    ActivityRef, Effects, Gate, Input, LifecycleChange, Reply, ReplyTo, Request, StartRequest,
-    WaitFor, Work,
+    ActivityRef, Effects, EntityRead, Gate, Input, LifecycleChange, OperationCall, Reply, ReplyTo,
+    Request, StartRequest, WaitFor, Work,
 };
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
 use crate::commit::Change;
@@ -39,6 +41,10 @@ use crate::storage::{CommitSeq, StoredInstance};
 pub struct PartitionLimits {
     /// Operations that may wait at one entity before clients are refused.
     pub entity_inbox_count_max: usize,
+    /// Bytes of operations that may wait at one entity before clients are refused.
+    pub entity_inbox_bytes_max: usize,
+    /// How long the idempotency key of a signal is remembered, in milliseconds.
+    pub idempotency_window_ms: u64,
     /// Operations of one work item.
     pub entity_batch_count_max: usize,
     /// Instances that stay loaded.
@@ -98,7 +104,7 @@ impl<R: ReplyTo> Partition<R> {
             }
             Input::EntityRan { instance_id, token, outcome } => {
                 self.with_entity(&instance_id, |slot, turn| {
-                    slot.apply_outcome(moment, token, outcome, turn, effects);
+                    slot.apply_outcome(moment, token, *outcome, turn, effects);
                 });
             }
         }
@@ -143,8 +149,7 @@ impl<R: ReplyTo> Partition<R> {
         };
         let Input::Request(request) = request else { return };
         if id.is_entity() {
-            let limits = self.limits;
-            self.with_entity(&id, |slot, turn| slot.apply_request(limits, request, turn, effects));
+            self.with_entity(&id, |slot, turn| slot.apply_request(moment, request, turn, effects));
         } else {
             self.with_orchestration(&id, |slot, turn| {
                 slot.apply_request(moment, request, turn, effects);
@@ -166,7 +171,7 @@ impl<R: ReplyTo> Partition<R> {
         let Input::Message(key, message) = input else { return };
         if id.is_entity() {
             self.with_entity(&id, |slot, turn| {
-                slot.apply_message(key, message.body, turn, effects);
+                slot.apply_message(moment, key, message.body, turn, effects);
             });
         } else {
             self.with_orchestration(&id, |slot, turn| {

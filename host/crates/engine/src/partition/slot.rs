@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    EntityRecord, HistoryEvent, MessageBody, MessageKey, OrchestrationRecord, Payload,
-    ReplyAddress, RequestId, Timestamp,
+    EntityId, EntityRecord, HistoryEvent, LockRequest, MessageBody, MessageKey,
+    OrchestrationRecord, Payload, ReplyAddress, RequestId, Timestamp,
 };
 
 use super::input::{Input, LifecycleChange, WaitFor};
-use super::orchestration::OpenActions;
-use crate::storage::{CommitSeq, Indexed};
+use super::orchestration::{OpenActions, Section};
+use crate::storage::{CommitSeq, Indexed, IndexedFields};
 
 /// One instance in memory.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub(super) struct Orchestration {
     pub(super) history: Arc<Vec<HistoryEvent>>,
     /// What it has asked for and not been told.
     pub(super) open: OpenActions,
+    /// The entities that it holds, or has asked to hold.
+    pub(super) section: Option<Section>,
     /// The number of the next action.
     pub(super) next_action: i32,
     /// Whether a turn has begun the execution.
@@ -93,12 +95,38 @@ pub(super) struct RunningTurn {
 /// An entity, whether it exists or not.
 #[derive(Debug)]
 pub(super) struct EntitySlot<R> {
-    pub(super) state: Option<Payload>,
-    pub(super) updated_at: Timestamp,
-    /// Operations that have not been applied, in order of arrival. Those that run stay at the front.
-    pub(super) inbox: VecDeque<InboxOperation<R>>,
-    /// The token of the work item that runs.
-    pub(super) running: Option<u64>,
+    pub(super) record: EntityRecord,
+    /// What the index holds of it, once what is staged is written; `None`: it has no row.
+    pub(super) indexed: Option<IndexedFields>,
+    /// The time of its last operation, as it is stored once what is staged is written.
+    pub(super) stored_operation_at: Timestamp,
+    /// What has not been done, in order of arrival. What runs stays at the front.
+    pub(super) inbox: VecDeque<InboxItem<R>>,
+    /// What the holder of the lock has sent since it holds it. It goes before everything else.
+    pub(super) holder_inbox: VecDeque<InboxItem<R>>,
+    /// Bytes of the inputs in both, about.
+    pub(super) inbox_bytes: usize,
+    pub(super) running: Option<RunningBatch>,
+}
+
+/// Operations that run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunningBatch {
+    pub(super) token: u64,
+    /// How many.
+    pub(super) count: usize,
+    /// Whether they are those of the holder of the lock.
+    pub(super) is_holders: bool,
+}
+
+/// Something that waits at an entity.
+#[derive(Debug)]
+pub(super) enum InboxItem<R> {
+    Operation(InboxOperation<R>),
+    /// A request for the lock.
+    Lock(MessageKey, Box<LockRequest>),
+    /// The lock is given back when what stands before is done; and whom that is passed on to.
+    Release(MessageKey, RequestId, Vec<EntityId>),
 }
 
 /// An operation that waits.
@@ -144,7 +172,7 @@ impl<R> Slot<R> {
                     || !slot.waiters.is_empty()
                     || !slot.deferred.is_empty()
             }
-            SlotState::Entity(slot) => slot.running.is_some() || !slot.inbox.is_empty(),
+            SlotState::Entity(slot) => slot.is_busy(),
         }
     }
 
@@ -155,7 +183,7 @@ impl<R> Slot<R> {
                 .state
                 .as_ref()
                 .is_none_or(|orchestration| orchestration.record.status.is_finished()),
-            SlotState::Entity(slot) => slot.state.is_none(),
+            SlotState::Entity(slot) => slot.record.is_empty(),
             SlotState::Loading { .. } => false,
         }
     }
@@ -175,17 +203,28 @@ impl<R> Slot<R> {
                         + 2 * record.input.len()
                         + record.output.as_ref().map_or(0, Payload::len)
                 }),
-                SlotState::Entity(slot) => slot.state.as_ref().map_or(0, Payload::len),
+                SlotState::Entity(slot) => slot.record.state.value.as_ref().map_or(0, Payload::len),
             }
     }
 }
 
 impl<R> EntitySlot<R> {
     pub(super) fn new(record: Option<EntityRecord>) -> Self {
-        let (state, updated_at) = match record {
-            Some(record) => (Some(record.state), record.updated_at),
-            None => (None, Timestamp::default()),
-        };
-        Self { state, updated_at, inbox: VecDeque::new(), running: None }
+        let indexed = record.as_ref().map(|record| record.state.fields.clone());
+        let record = record.unwrap_or_default();
+        Self {
+            stored_operation_at: record.last_operation_at,
+            record,
+            indexed,
+            inbox: VecDeque::new(),
+            holder_inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            running: None,
+        }
+    }
+
+    /// Whether something runs or waits.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.inbox.is_empty() || !self.holder_inbox.is_empty()
     }
 }

@@ -28,7 +28,7 @@ impl Orchestration {
         for action in &outcome.actions {
             let number = self.next_action;
             self.next_action += 1;
-            let kind = self.confirm(id, number, action.clone(), effects);
+            let kind = self.confirm(moment, id, number, action.clone(), effects);
             events.push(HistoryEvent::of_action(number, now, kind));
         }
         for number in &outcome.cancelled {
@@ -47,6 +47,7 @@ impl Orchestration {
     /// The event that confirms an action. Sends the message that carries it out.
     fn confirm<R>(
         &mut self,
+        moment: Moment,
         id: &InstanceId,
         number: i32,
         action: Action,
@@ -88,23 +89,36 @@ impl Orchestration {
                 effects.sent.push(self.entity_call_message(id, number, request_id, call));
                 EventKind::EntityOperationCalled { request_id, entity, operation, input }
             }
-            Action::SignalEntity { entity, operation, input } => {
+            Action::SignalEntity { entity, operation, input, at, refusal } => {
                 let request_id = self.request_guid(number);
-                let body = MessageBody::EntityOperation {
-                    request_id,
-                    operation: operation.clone(),
-                    input: input.clone(),
-                    reply_to: None,
-                };
-                effects.sent.push(Message { target: entity.instance_id(), body });
-                let scheduled_time = None;
+                if refusal.is_none() {
+                    let body = MessageBody::EntityOperation {
+                        request_id,
+                        operation: operation.clone(),
+                        input: input.clone(),
+                        reply_to: None,
+                    };
+                    let message = Message { target: entity.instance_id(), body };
+                    effects.send_at(moment, at, request_id, message);
+                }
                 EventKind::EntityOperationSignaled {
                     request_id,
                     entity,
                     operation,
                     input,
-                    scheduled_time,
+                    scheduled_time: at,
+                    refusal,
                 }
+            }
+            Action::LockEntities { entities, refusal } => {
+                self.lock(id, number, &entities, refusal, effects);
+                let critical_section_id = self.lock_guid(number);
+                EventKind::EntityLockRequested { critical_section_id, lock_set: entities }
+            }
+            Action::UnlockEntity { lock, entity } => {
+                let critical_section_id = self.lock_guid(lock);
+                self.unlock(lock, &entity, effects);
+                EventKind::EntityUnlockSent { critical_section_id, entity }
             }
             Action::CreateTimer { fire_at } => {
                 let guid = self.request_guid(number);
@@ -236,9 +250,17 @@ pub(super) fn child_start(
     parent: Option<ParentInstance>,
     start_at: Option<Timestamp>,
 ) -> ExecutionStart {
-    let execution_id = ExecutionId::new(guid);
-    let (component, events) = (None, Vec::new());
-    ExecutionStart { name, execution_id, component, input, tags, parent, start_at, events }
+    ExecutionStart {
+        name,
+        execution_id: ExecutionId::new(guid),
+        component: None,
+        input,
+        tags,
+        parent,
+        start_at,
+        events: Vec::new(),
+        is_recorded: false,
+    }
 }
 
 /// The message of an instance that starts an orchestration.

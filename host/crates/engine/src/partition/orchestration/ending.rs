@@ -16,6 +16,7 @@ use super::super::{Moment, SlotTurn};
 use super::actions::start_message;
 use super::events::Ending;
 use super::open::OpenActions;
+use super::section::Section;
 use crate::commit::Change;
 use crate::storage::OrchestrationRow;
 
@@ -121,6 +122,8 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         record.input = input.clone();
         record.scheduled_start = None;
         record.rewinds = 0;
+        record.lock_epoch = 0;
+        record.awaits_lock = false;
         record.updated_at = record.updated_at.max(moment.now);
         let start = ExecutionStart {
             name: record.name.clone(),
@@ -131,6 +134,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             parent: record.parent.clone(),
             start_at: None,
             events,
+            is_recorded: true,
         };
         let indexed = before.indexed.take();
         let mut next = Orchestration { indexed, ..Orchestration::new(record, Vec::new()) };
@@ -154,6 +158,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         for message in running.messages.into_iter().rev() {
             self.inbox.push_front(message);
         }
+        state.section = Section::of(&state.history);
+        state.release_lock(effects);
+        state.record.lock_epoch += 1;
+        state.record.awaits_lock = state.section.as_ref().is_some_and(|held| held.is_granted);
         state.open = OpenActions::of(&state.record, &state.history);
         state.has_started = state.has_begun();
         state.record.status = RuntimeStatus::Suspended;
@@ -187,9 +195,11 @@ impl Orchestration {
         self.row(history_stored, events)
     }
 
-    /// Gives up on what only this execution waits for.
+    /// Gives up on what only this execution waits for, and gives back what it holds.
     fn abandon<R>(&mut self, effects: &mut Effects<R>) {
         self.is_abandoned.store(true, Ordering::Relaxed);
+        self.release_lock(effects);
+        self.section = None;
         self.open.cancel_timers(&mut effects.changes);
         if let Some(due) = self.record.scheduled_start.filter(|_| !self.has_started) {
             let guid = self.record.execution_id.guid();

@@ -47,6 +47,7 @@ fn result_of(body: &MessageBody) -> Option<(everstate_types::ExecutionId, i32, R
         MessageBody::EntityReply { execution_id, scheduled_id, request_id, .. }
         | MessageBody::ActivityResult { execution_id, scheduled_id, request_id, .. }
         | MessageBody::SubOrchestrationResult { execution_id, scheduled_id, request_id, .. }
+        | MessageBody::LockReply { execution_id, scheduled_id, request_id, .. }
         | MessageBody::TimerFired { execution_id, timer_id: scheduled_id, request_id, .. } => {
             Some((*execution_id, *scheduled_id, *request_id))
         }
@@ -88,6 +89,18 @@ fn completion(body: &MessageBody) -> Option<EventKind> {
         MessageBody::TimerFired { timer_id, fire_at, .. } => {
             EventKind::TimerFired { timer_id: *timer_id, fire_at: *fire_at }
         }
+        MessageBody::LockReply { scheduled_id, request_id, result, .. } => {
+            let (scheduled_id, request_id) = (*scheduled_id, *request_id);
+            match result.clone() {
+                Ok(()) => {
+                    EventKind::EntityLockGranted { scheduled_id, critical_section_id: request_id }
+                }
+                Err(failure) => {
+                    let failure = *failure;
+                    EventKind::EntityOperationFailed { scheduled_id, request_id, failure }
+                }
+            }
+        }
         _ => return None,
     };
     Some(kind)
@@ -103,7 +116,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         effects: &mut Effects<R>,
     ) {
         let Some(state) = self.state.as_mut() else { return };
-        if state.record.status != RuntimeStatus::Failed || !state.awaits_result(body) {
+        let is_kept = state.record.status == RuntimeStatus::Failed && state.awaits_result(body);
+        // A lock is given back with the end, and taken again by a rewind.
+        if !is_kept || matches!(body, MessageBody::LockReply { .. }) {
             return;
         }
         let Some(kind) = state.take_result(body) else { return };
@@ -125,7 +140,12 @@ impl Orchestration {
     fn take_result(&mut self, body: &MessageBody) -> Option<EventKind> {
         let (_, number, request_id) = result_of(body)?;
         self.open.take(number, request_id)?;
-        completion(body)
+        let kind = completion(body)?;
+        if let Some(section) = &mut self.section {
+            section.is_granted |= section.is_granted_by(&kind);
+        }
+        self.section.take_if(|section| section.is_refused_by(&kind));
+        Some(kind)
     }
 
     /// The events of a turn that takes up these messages.

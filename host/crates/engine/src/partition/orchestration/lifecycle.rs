@@ -95,15 +95,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let has_diverged = state.record.failure.is_some();
         if has_diverged {
             state.awaits_proceed = true;
-            effects.sent.push(Message {
-                target: turn.id.clone(),
-                body: MessageBody::Proceed {
-                    execution_id: state.record.execution_id,
-                    name: state.record.name.clone(),
-                    component: None,
-                    events: Vec::new(),
-                },
-            });
+            // It was given back when the code diverged. It may have been resumed and paused since.
+            state.request_lock_again(turn.id, effects);
+            effects.sent.push(state.proceed(turn.id, Vec::new()));
         }
         self.pass_to(moment, status, EventKind::ExecutionResumed { reason }, turn, effects);
         if !has_diverged {

@@ -13,18 +13,20 @@ mod events;
 mod lifecycle;
 mod open;
 mod rewind;
+mod section;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    ActivityTask, DelayedKey, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent,
-    InstanceId, Message, MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus,
+    ActivityTask, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId,
+    Message, MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus,
 };
 
 pub(super) use self::actions::entity_start_message;
 pub(super) use self::open::OpenActions;
+pub(super) use self::section::Section;
 use super::input::{ActivityRef, Effects, Reply, ReplyTo, Request, StartRequest, WaitFor, Work};
 use super::slot::{Orchestration, OrchestrationSlot, RunningTurn, Waiter};
 use super::{Moment, SlotTurn};
@@ -90,8 +92,12 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 self.change(moment, change, reply_to, turn, effects);
             }
             Request::CallEntity { reply_to, .. }
+            | Request::ReadEntity { reply_to, .. }
             | Request::SignalEntity { reply_to, .. }
-            | Request::ReadState { reply_to, .. } => {
+            | Request::SignalOnce { reply_to, .. }
+            | Request::CheckRoom { reply_to, .. }
+            | Request::GetEntity { reply_to, .. }
+            | Request::BreakLock { reply_to, .. } => {
                 let error = ClientError::InvalidArgument(format!("`{}` is no entity", turn.id));
                 effects.replies.push((reply_to, Reply::Refused(error), turn.gate()));
             }
@@ -171,14 +177,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         id: &InstanceId,
         effects: &mut Effects<R>,
     ) {
-        let due = start.start_at.filter(|start_at| *start_at > moment.now);
-        let guid = start.execution_id.guid();
+        let (at, guid) = (start.start_at, start.execution_id.guid());
+        let start = ExecutionStart { is_recorded: true, ..start };
         let body = MessageBody::StartOrchestration(Box::new(start));
-        let message = Message { target: id.clone(), body };
-        match due {
-            Some(due) => effects.delayed.push((DelayedKey { due, guid }, message)),
-            None => effects.sent.push(message),
-        }
+        effects.send_at(moment, at, guid, Message { target: id.clone(), body });
     }
 
     pub(super) fn apply_message(
@@ -210,6 +212,22 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                     self.purge(true, turn, effects);
                 }
             }
+            MessageBody::LockReply { request_id, result: Ok(()), .. }
+                if self.takes_lock_back(request_id) =>
+            {
+                consume(key, turn, effects);
+                if let Some(state) = self.state.as_mut() {
+                    state.record.awaits_lock = false;
+                    let row = state.append(Vec::new());
+                    effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
+                }
+                self.send_own_calls(turn, effects);
+                self.look_for_newer_code(turn.id, effects);
+                self.run(moment, turn, effects);
+            }
+            call @ MessageBody::EntityOperation { .. } => {
+                self.take_own_call(key, call, turn, effects);
+            }
             body if self.awaits(&body) => {
                 match body {
                     MessageBody::Proceed { .. } => self.take_proceed(key, body),
@@ -239,8 +257,8 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let execution_id = start.execution_id;
         let is_known = |state: &Orchestration| state.record.execution_id == execution_id;
         if !self.state.as_deref().is_some_and(is_known) {
-            if matches!(key, MessageKey::Delayed(_)) {
-                // Its execution was there when it was sent, and has been ended and replaced since.
+            if start.is_recorded {
+                // Its execution has been ended, and removed or replaced, since it was sent.
                 return consume(key, turn, effects);
             }
             if let Some(status) = self.alive() {
@@ -307,6 +325,16 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 is_abandoned: Arc::clone(&state.is_abandoned),
             },
         });
+    }
+
+    /// Whether this is the lock that it must have back before it runs.
+    fn takes_lock_back(&self, request_id: RequestId) -> bool {
+        self.state.as_ref().is_some_and(|state| {
+            let number = state.section.as_ref().map(|section| section.number);
+            state.record.awaits_lock
+                && !state.record.status.is_finished()
+                && number.is_some_and(|number| state.lock_guid(number) == request_id)
+        })
     }
 
     /// Whether the turn that runs has taken up this message.
@@ -393,6 +421,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             && !self.inbox.is_empty()
             && state.record.status != RuntimeStatus::Suspended
             && !state.awaits_proceed
+            && !state.record.awaits_lock
             && (state.has_started || has_start);
         if !may_run {
             return;
@@ -470,6 +499,7 @@ impl Orchestration {
     fn new(record: OrchestrationRecord, history: Vec<HistoryEvent>) -> Self {
         Self {
             open: OpenActions::of(&record, &history),
+            section: Section::of(&history).filter(|_| !record.status.is_finished()),
             next_action: next_action(&history),
             has_started: has_begun(&record, &history),
             awaits_proceed: awaits_proceed(&record, &history),
@@ -495,6 +525,8 @@ impl Orchestration {
             parent: start.parent.clone(),
             scheduled_start: start.start_at,
             rewinds: 0,
+            lock_epoch: 0,
+            awaits_lock: false,
             created_at: moment.now,
             updated_at: moment.now,
         };

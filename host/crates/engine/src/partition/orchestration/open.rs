@@ -28,6 +28,7 @@ pub(super) enum OpenKind {
     Activity,
     SubOrchestration(InstanceId),
     Timer(Timestamp),
+    Lock,
 }
 
 impl OpenActions {
@@ -58,6 +59,14 @@ impl OpenActions {
                 }
                 EventKind::TimerCreated { fire_at } => {
                     open.insert(number, request_id(), OpenKind::Timer(*fire_at));
+                }
+                EventKind::EntityLockRequested { .. } => {
+                    let guid = execution_id.lock_guid(number, record.lock_epoch);
+                    open.insert(number, guid, OpenKind::Lock);
+                }
+                // One that was not granted was given up; at most one is open.
+                EventKind::EntityUnlockSent { .. } => {
+                    open.0.retain(|_, action| action.kind != OpenKind::Lock);
                 }
                 kind => {
                     if let Some(number) = completed_number(kind) {
@@ -152,7 +161,8 @@ pub(super) fn completed_number(kind: &EventKind) -> Option<i32> {
         | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
         | EventKind::SubOrchestrationFailed { scheduled_id, .. }
         | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. } => Some(*scheduled_id),
+        | EventKind::EntityOperationFailed { scheduled_id, .. }
+        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
         EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
         _ => None,
     }

@@ -8,9 +8,12 @@
 //! turn. What was asked for in the cut part is forgotten; its results, should they come, carry another
 //! GUID than what will be asked for under the same numbers.
 //!
+//! A lock that is held where the history was cut, or asked for, is asked for again; nothing runs
+//! before it is held, calls that are done again included. Others may have changed the entities meanwhile.
+//!
 //! The execution id stays, so that GUIDs and random numbers of the kept turns are the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -24,6 +27,7 @@ use super::super::slot::{Orchestration, OrchestrationSlot};
 use super::super::{Moment, SlotTurn};
 use super::actions::{ActivityCall, child_start, start_message};
 use super::open::{OpenActions, OpenKind, completed_number};
+use super::section::Section;
 use super::{ending, next_action};
 use crate::commit::Change;
 use crate::storage::OrchestrationRow;
@@ -52,6 +56,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let execution_id = state.record.execution_id;
         let cut = cut(&state.history);
         state.record.rewinds += 1;
+        state.record.lock_epoch += 1;
+        state.section = Section::of(&cut.kept);
+        state.record.awaits_lock = state.section.as_ref().is_some_and(|held| held.is_granted);
         let mut open = OpenActions::of(&state.record, &cut.kept);
         for kind in &cut.carried {
             open.forget(completed_number(kind));
@@ -65,16 +72,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         state.is_abandoned = Arc::new(AtomicBool::new(false));
         state.awaits_proceed = true;
         state.ask_again(turn.id, &cut.failed, reason.as_deref(), effects);
+        state.request_lock(turn.id, effects);
         let events = std::iter::once(EventKind::ExecutionRewound { reason }).chain(cut.carried);
-        effects.sent.push(Message {
-            target: turn.id.clone(),
-            body: MessageBody::Proceed {
-                execution_id,
-                name: state.record.name.clone(),
-                component: None,
-                events: events.collect(),
-            },
-        });
+        effects.sent.push(state.proceed(turn.id, events.collect()));
         let events = state.history.to_vec();
         let row = OrchestrationRow { replaces: Some(execution_id), ..state.row(0, events) };
         effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
@@ -106,9 +106,82 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             _ => effects.sent.push(start_message(turn.id.clone(), start)),
         }
     }
+
+    /// Takes a call of its own that has to be done again: when the lock is back.
+    pub(super) fn take_own_call(
+        &mut self,
+        key: MessageKey,
+        call: MessageBody,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let awaits_lock =
+            |state: &Orchestration| state.record.awaits_lock && !state.record.status.is_finished();
+        if self.state.as_deref().is_some_and(awaits_lock) {
+            return self.inbox.push_back((key, call));
+        }
+        super::consume(key, turn, effects);
+        let entity = self.state.as_ref().and_then(|state| state.called_entity(&call));
+        effects.sent.extend(entity.map(|target| Message { target, body: call }));
+    }
+
+    /// Finds the newest code once more for what has waited for its lock to go on: the code that was the
+    /// newest when it began to wait may be none that fits, and nobody would try again.
+    pub(super) fn look_for_newer_code(&mut self, id: &InstanceId, effects: &mut Effects<R>) {
+        let is_proceed =
+            |(_, body): &(MessageKey, MessageBody)| matches!(body, MessageBody::Proceed { .. });
+        if let Some(state) = self.state.as_mut()
+            && self.inbox.iter().any(is_proceed)
+        {
+            state.awaits_proceed = true;
+            effects.sent.push(state.proceed(id, Vec::new()));
+        }
+    }
+
+    /// Sends the calls that have waited for the lock.
+    pub(super) fn send_own_calls(&mut self, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
+        let is_call = |(_, body): &(MessageKey, MessageBody)| {
+            matches!(body, MessageBody::EntityOperation { .. })
+        };
+        let (calls, others): (VecDeque<_>, _) =
+            std::mem::take(&mut self.inbox).into_iter().partition(is_call);
+        self.inbox = others;
+        for (key, call) in calls {
+            self.take_own_call(key, call, turn, effects);
+        }
+    }
 }
 
 impl Orchestration {
+    /// Lets turns begin again with the newest code, which is found when this is delivered.
+    pub(super) fn proceed(&self, id: &InstanceId, events: Vec<EventKind>) -> Message {
+        let body = MessageBody::Proceed {
+            execution_id: self.record.execution_id,
+            name: self.record.name.clone(),
+            component: None,
+            events,
+        };
+        Message { target: id.clone(), body }
+    }
+
+    /// The entity that a call of the execution goes to, if somebody waits for its result.
+    fn called_entity(&self, call: &MessageBody) -> Option<InstanceId> {
+        let MessageBody::EntityOperation { request_id, reply_to: Some(reply_to), .. } = call else {
+            return None;
+        };
+        let number = reply_to.scheduled_id;
+        let is_awaited = reply_to.execution_id == self.record.execution_id
+            && !self.record.status.is_finished()
+            && self.open.awaits(number, *request_id);
+        let asked = self.history.iter().find(|event| event.event_id == number)?;
+        match &asked.kind {
+            EventKind::EntityOperationCalled { entity, .. } if is_awaited => {
+                Some(entity.instance_id())
+            }
+            _ => None,
+        }
+    }
+
     /// Has done again what is open and nobody is doing any more.
     fn ask_again<R>(
         &self,
@@ -150,7 +223,12 @@ impl Orchestration {
                     if failed.contains(&number) =>
                 {
                     let call = (entity, operation.as_str(), input.as_ref());
-                    effects.sent.push(self.entity_call_message(id, number, request_id, call));
+                    let mut message = self.entity_call_message(id, number, request_id, call);
+                    if self.record.awaits_lock {
+                        // It is a call of a critical section: it waits here until the lock is back.
+                        message.target = id.clone();
+                    }
+                    effects.sent.push(message);
                 }
                 (_, OpenKind::Timer(fire_at)) => {
                     let (key, message) = self.timer_message(id, number, request_id, fire_at);
@@ -194,6 +272,8 @@ fn cut(history: &[HistoryEvent]) -> Cut {
         let number = completed_number(&event.kind);
         match &event.kind {
             kind if failure_of(kind).is_some() => failed.extend(number),
+            // It was given back with the end, and is asked for again.
+            EventKind::EntityLockGranted { .. } => {}
             EventKind::EventRaised { .. }
             | EventKind::ExecutionStarted { .. }
             | EventKind::ExecutionRewound { .. } => carried.push(event.kind.clone()),

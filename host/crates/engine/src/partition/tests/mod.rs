@@ -1,13 +1,17 @@
 //! Scenarios of one partition, driven by hand.
 
+mod entities;
+mod locks;
+
 use everstate_types::{
-    Action, ComponentHash, EntityId, EventKind, ExecutionId, ExecutionStart, Failure, FunctionName,
-    InstanceId, Message, MessageId, MessageKey, Payload, RequestId, RuntimeStatus, Timestamp,
+    Action, ComponentHash, EntityId, EntityState, EventKind, ExecutionId, ExecutionStart, Failure,
+    FunctionName, InstanceId, Message, MessageId, MessageKey, Payload, RequestId, RuntimeStatus,
+    Timestamp,
 };
 
 use super::{
-    Effects, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
-    StartRequest, Work,
+    Effects, Gate, Input, Moment, OperationCall, Partition, PartitionLimits, Reply, ReplyTo,
+    Request, StartRequest, Work,
 };
 use crate::client::ConflictPolicy;
 use crate::commit::{Change, CommitQueue};
@@ -29,6 +33,8 @@ struct Bench {
     partition: Partition<Caller>,
     commits: CommitQueue,
     durable: CommitSeq,
+    /// Milliseconds.
+    now: u64,
 }
 
 /// What a turn gave, after its messages were staged.
@@ -41,12 +47,7 @@ struct Turn {
 
 impl Bench {
     fn new() -> Self {
-        Self::with_limits(PartitionLimits {
-            entity_inbox_count_max: 2,
-            entity_batch_count_max: 10,
-            loaded_instances_max: 100,
-            loaded_bytes_max: 1 << 20,
-        })
+        Self::with_limits(limits())
     }
 
     fn with_limits(limits: PartitionLimits) -> Self {
@@ -54,11 +55,12 @@ impl Bench {
             partition: Partition::new(limits),
             commits: CommitQueue::new(MessageId(1), [], []),
             durable: CommitSeq(0),
+            now: 1_000,
         }
     }
 
     fn turn(&mut self, input: Input<Caller>) -> Turn {
-        let moment = Moment { now: Timestamp::from_millis(1_000), durable: self.durable };
+        let moment = Moment { now: Timestamp::from_millis(self.now), durable: self.durable };
         let mut effects = Effects::default();
         self.partition.apply(moment, input, &mut effects);
         let changes = std::mem::take(&mut effects.changes);
@@ -84,6 +86,7 @@ impl Bench {
                 parent: None,
                 start_at: None,
                 events: Vec::new(),
+                is_recorded: true,
             },
             on_conflict: ConflictPolicy::Fail,
             reply_to: Caller(1),
@@ -111,17 +114,35 @@ impl Bench {
             panic!("one work item of an entity, not {:?}", turn.effects.work)
         };
         let instance_id = instance_id.clone();
+        let outcome = Box::new(outcome);
         self.turn(Input::EntityRan { instance_id, token: *token, outcome })
     }
 
     fn call(&mut self, operation: &str, caller: u32) -> Turn {
         self.turn(Input::Request(Request::CallEntity {
             instance_id: register().instance_id(),
-            request_id: RequestId::from_u128(u128::from(caller)),
-            operation: operation.to_owned(),
-            input: None,
+            call: operation_call(operation, caller),
             reply_to: Caller(caller),
         }))
+    }
+}
+
+fn limits() -> PartitionLimits {
+    PartitionLimits {
+        entity_inbox_count_max: 2,
+        entity_inbox_bytes_max: 1_000,
+        entity_batch_count_max: 10,
+        idempotency_window_ms: 5_000,
+        loaded_instances_max: 100,
+        loaded_bytes_max: 1 << 20,
+    }
+}
+
+fn operation_call(operation: &str, caller: u32) -> OperationCall {
+    OperationCall {
+        request_id: RequestId::from_u128(u128::from(caller)),
+        operation: operation.to_owned(),
+        input: None,
     }
 }
 
@@ -147,7 +168,11 @@ fn call_register() -> Action {
 
 fn gives(state: Option<&str>, result: Result<Option<Payload>, Failure>) -> EntityOutcome {
     let results = vec![OperationOutcome { result, effects: Vec::new() }];
-    EntityOutcome { results, state: state.map(Payload::from) }
+    EntityOutcome { results, state: state_of(state), time_to_live_ms: None, large: None }
+}
+
+fn state_of(value: Option<&str>) -> EntityState {
+    EntityState { value: value.map(Payload::from), ..EntityState::default() }
 }
 
 #[test]
@@ -260,7 +285,7 @@ fn read_of_clean_entity_waits_for_no_turn_and_of_changed_one_for_its_change() {
     let mut bench = Bench::new();
     let read = |bench: &mut Bench| {
         let instance_id = register().instance_id();
-        bench.turn(Input::Request(Request::ReadState { instance_id, reply_to: Caller(2) }))
+        bench.turn(Input::Request(Request::GetEntity { instance_id, reply_to: Caller(2) }))
     };
     bench.call("set", 1);
     let operation = bench.turn(Input::Loaded(register().instance_id(), None));
@@ -301,12 +326,7 @@ fn operations_that_did_not_run_are_put_back_in_order() {
 
 #[test]
 fn instance_leaves_memory_only_when_its_change_is_durable() {
-    let limits = PartitionLimits {
-        entity_inbox_count_max: 2,
-        entity_batch_count_max: 10,
-        loaded_instances_max: 0,
-        loaded_bytes_max: 0,
-    };
+    let limits = PartitionLimits { loaded_instances_max: 0, loaded_bytes_max: 0, ..limits() };
     let mut bench = Bench::with_limits(limits);
     bench.call("set", 1);
     let operation = bench.turn(Input::Loaded(register().instance_id(), None));
