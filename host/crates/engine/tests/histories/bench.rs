@@ -7,8 +7,8 @@ use everstate_engine::ClientError;
 use everstate_engine::client::ConflictPolicy;
 use everstate_engine::commit::{Change, CommitQueue};
 use everstate_engine::guest::{
-    ActivityWorkItem, EntityOutcome, OperationOutcome, OrchestrationOutcome, OrchestrationResult,
-    OrchestrationWorkItem,
+    ActivityWorkItem, EntityOperation, EntityOutcome, OperationOutcome, OrchestrationOutcome,
+    OrchestrationResult, OrchestrationWorkItem,
 };
 use everstate_engine::partition::{
     Effects, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
@@ -16,7 +16,7 @@ use everstate_engine::partition::{
 };
 use everstate_engine::storage::{CommitBatch, CommitSeq};
 use everstate_types::{
-    Action, ComponentHash, DelayedKey, EventKind, ExecutionId, ExecutionStart, Failure,
+    Action, ComponentHash, DelayedKey, EntityId, EventKind, ExecutionId, ExecutionStart, Failure,
     FunctionName, HistoryEvent, InstanceId, Message, MessageBody, MessageId, MessageKey,
     OrchestrationRecord, Payload, RequestId, Timestamp, render_history,
 };
@@ -51,6 +51,10 @@ pub(crate) struct Bench {
     scripts: BTreeMap<&'static str, Script>,
     /// What the next runs of an activity give, by its name; without any it gives its input.
     pub(crate) activities: BTreeMap<&'static str, VecDeque<Result<Payload, Failure>>>,
+    /// What the next operations of this name give, on whichever entity; without any they give their input.
+    pub(crate) operations: BTreeMap<&'static str, VecDeque<Result<Payload, Failure>>>,
+    /// Every operation that was done: entity and operation.
+    pub(crate) done: Vec<String>,
     /// Every run of an activity: name, input, idempotency key, attempt.
     pub(crate) ran: Vec<(String, String, RequestId, u32)>,
     /// The newest code.
@@ -58,12 +62,16 @@ pub(crate) struct Bench {
     /// Every component that ran a turn.
     pub(crate) components: Vec<ComponentHash>,
     replies: Vec<Reply>,
+    /// The last answer that was no refusal.
+    last: Option<Reply>,
 }
 
 impl Bench {
     pub(crate) fn new(scripts: &[(&'static str, Script)]) -> Self {
         let limits = PartitionLimits {
             entity_inbox_count_max: 100,
+            entity_inbox_bytes_max: 1 << 20,
+            idempotency_window_ms: 60_000,
             entity_batch_count_max: 10,
             loaded_instances_max: 100,
             loaded_bytes_max: 1 << 20,
@@ -77,10 +85,13 @@ impl Bench {
             executions: 0,
             scripts: scripts.iter().copied().collect(),
             activities: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            done: Vec::new(),
             ran: Vec::new(),
             component: ComponentHash([1; 32]),
             components: Vec::new(),
             replies: Vec::new(),
+            last: None,
         }
     }
 
@@ -106,6 +117,7 @@ impl Bench {
             parent: None,
             start_at: start_at.map(|after| Timestamp::from_millis(self.now + after)),
             events: Vec::new(),
+            is_recorded: true,
         };
         let instance_id = id(name);
         self.ask(Request::Start(Box::new(StartRequest {
@@ -149,6 +161,21 @@ impl Bench {
         format!("{} of {of}\n{}", record.status, render_history(&history))
     }
 
+    /// Who holds an entity.
+    pub(crate) fn holder(&mut self, entity: &EntityId) -> Option<String> {
+        let instance_id = entity.instance_id();
+        self.ask(Request::GetEntity { instance_id, reply_to: Caller }).expect("an entity");
+        let Some(Reply::Entity(status)) = self.last.take() else { panic!("an entity's status") };
+        status.and_then(|status| status.record.lock).map(|lock| lock.instance_id.to_string())
+    }
+
+    /// Takes the lock of an entity from its holder.
+    pub(crate) fn break_lock(&mut self, entity: &EntityId) -> bool {
+        let instance_id = entity.instance_id();
+        self.ask(Request::BreakLock { instance_id, reply_to: Caller }).expect("an entity");
+        matches!(self.last.take(), Some(Reply::LockBroken(true)))
+    }
+
     /// How many timers and scheduled starts wait.
     pub(crate) fn delayed_count(&self) -> usize {
         self.delayed.len()
@@ -179,7 +206,10 @@ impl Bench {
         self.settle();
         match self.replies.pop() {
             Some(Reply::Refused(error)) => Err(error),
-            Some(_) => Ok(()),
+            Some(reply) => {
+                self.last = Some(reply);
+                Ok(())
+            }
             None => panic!("no answer"),
         }
     }
@@ -241,14 +271,31 @@ impl Bench {
                 Input::ActivityRan { instance_id, message_key, task, result }
             }
             Work::Entity { instance_id, token, item } => {
-                let results = item.operations.iter().map(|operation| OperationOutcome {
-                    result: Ok(operation.input.clone()),
-                    effects: Vec::new(),
+                let run = |operation: &EntityOperation| self.run_operation(&item.entity, operation);
+                let results = item.operations.iter().map(run).collect();
+                let outcome = Box::new(EntityOutcome {
+                    results,
+                    state: item.state,
+                    time_to_live_ms: None,
+                    large: None,
                 });
-                let outcome = EntityOutcome { results: results.collect(), state: item.state };
                 Input::EntityRan { instance_id, token, outcome }
             }
         }
+    }
+
+    fn run_operation(
+        &mut self,
+        entity: &EntityId,
+        operation: &EntityOperation,
+    ) -> OperationOutcome {
+        self.done.push(format!("{entity} {}", operation.operation));
+        let given = self.operations.get_mut(operation.operation.as_str());
+        let result = match given.and_then(VecDeque::pop_front) {
+            Some(given) => given.map(Some),
+            None => Ok(operation.input.clone()),
+        };
+        OperationOutcome { result, effects: Vec::new() }
     }
 
     fn run_activity(&mut self, item: &ActivityWorkItem) -> Result<Payload, Failure> {
@@ -293,7 +340,20 @@ impl Turn<'_> {
             {
                 Some(Err(failure.clone()))
             }
-            EventKind::TimerFired { timer_id, .. } if *timer_id == number => {
+            EventKind::EntityOperationCompleted { scheduled_id, output, .. }
+                if *scheduled_id == number =>
+            {
+                Some(Ok(output.clone().unwrap_or_else(Payload::null)))
+            }
+            EventKind::EntityOperationFailed { scheduled_id, failure, .. }
+                if *scheduled_id == number =>
+            {
+                Some(Err(failure.clone()))
+            }
+            EventKind::TimerFired { timer_id: scheduled_id, .. }
+            | EventKind::EntityLockGranted { scheduled_id, .. }
+                if *scheduled_id == number =>
+            {
                 Some(Ok(Payload::null()))
             }
             _ => None,
@@ -336,6 +396,24 @@ pub(crate) fn child(name: &str) -> Action {
         tags: Vec::new(),
         start_at: None,
     }
+}
+
+pub(crate) fn account(key: &str) -> EntityId {
+    EntityId::new("Account", key).expect("a valid id")
+}
+
+pub(crate) fn call(key: &str, operation: &str) -> Action {
+    Action::CallEntity { entity: account(key), operation: operation.to_owned(), input: None }
+}
+
+/// A lock of these accounts; refused if there is no such entity.
+pub(crate) fn lock(keys: &[&str], refusal: Option<&str>) -> Action {
+    let entities = keys.iter().map(|key| account(key)).collect();
+    Action::LockEntities { entities, refusal: refusal.map(str::to_owned) }
+}
+
+pub(crate) fn unlock(lock: i32, key: &str) -> Action {
+    Action::UnlockEntity { lock, entity: account(key) }
 }
 
 pub(crate) fn waits(actions: Vec<Action>) -> OrchestrationOutcome {

@@ -7,6 +7,7 @@
 
 mod bench;
 mod lifecycle;
+mod locks;
 
 use everstate_engine::client::ConflictPolicy;
 use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult};
@@ -209,7 +210,13 @@ fn messenger(_: &Turn<'_>) -> OrchestrationOutcome {
             tags: vec![("by".to_owned(), "Messenger".to_owned())],
             start_at: None,
         },
-        Action::SignalEntity { entity, operation: "set".to_owned(), input: None },
+        Action::SignalEntity {
+            entity,
+            operation: "set".to_owned(),
+            input: None,
+            at: None,
+            refusal: None,
+        },
     ];
     OrchestrationOutcome { actions, ..completes("null") }
 }

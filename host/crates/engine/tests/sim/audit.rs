@@ -2,13 +2,18 @@
 //! replay to the same end, parents were told, and what has not ended waits for something that can be
 //! named.
 
+mod rest;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use everstate_engine::guest::OrchestrationResult;
 use everstate_types::{
-    DelayedKey, EventKind, HistoryEvent, InstanceId, MessageBody, NO_EVENT_ID, OrchestrationRecord,
-    Payload, RequestId, RuntimeStatus,
+    EventKind, HistoryEvent, InstanceId, NO_EVENT_ID, OrchestrationRecord, Payload, RequestId,
+    RuntimeStatus,
 };
+
+pub(crate) use self::rest::{check_locks, check_rest, is_locked};
+use crate::entities::{nobody, number, split_due};
 
 use crate::guests::{NOBODY, run_script};
 use crate::storage::SimStorage;
@@ -32,70 +37,6 @@ pub(crate) struct Ended {
     pub(crate) status: RuntimeStatus,
     pub(crate) output: Option<String>,
     pub(crate) rewinds: u32,
-}
-
-/// Checks what is stored when nothing happens any more unless a client or the clock moves.
-pub(crate) fn check_rest(ledgers: usize, storage: &SimStorage) {
-    let mut awaited = HashSet::new();
-    for (id, record, history) in storage.orchestrations() {
-        check_history(id, record, history);
-        if record.status.is_finished() {
-            check_terminated_children(storage, id, record, history);
-            continue;
-        }
-        if !history.iter().any(is_start) {
-            let due = record.scheduled_start;
-            let guid = record.execution_id.guid();
-            awaited.extend(due.map(|due| DelayedKey { due, guid }));
-            assert_eq!(record.status, RuntimeStatus::Suspended, "{id} was never begun");
-            continue;
-        }
-        let replayed = run_script(ledgers, (id, &record.name), history, &[]);
-        let is_suspended = record.status == RuntimeStatus::Suspended;
-        assert!(
-            is_suspended || replayed.awaits_event || !replayed.open.is_empty(),
-            "{id} waits for nothing: {record:?} {history:?}"
-        );
-        for number in replayed.open {
-            let (asked, guid) = action(record, history, number);
-            match asked {
-                EventKind::TimerCreated { fire_at } => {
-                    let key = DelayedKey { due: *fire_at, guid };
-                    let is_stored = storage.delayed().contains_key(&key);
-                    assert!(is_suspended || is_stored, "{id} waits for a timer that is lost");
-                    awaited.insert(key);
-                }
-                EventKind::SubOrchestrationCreated { instance_id, .. } => {
-                    let child = storage.orchestration(instance_id);
-                    let is_alive = child.is_some_and(|child| {
-                        !child.status.is_finished() && is_child(child, id, record, guid)
-                    });
-                    assert!(is_suspended || is_alive, "{id} waits for {instance_id} in vain");
-                }
-                other => assert!(is_suspended, "{id} waits for {other:?}, which nobody does"),
-            }
-        }
-    }
-    check_delayed(storage, &awaited);
-    check_messages(storage);
-}
-
-/// Every delayed message is for somebody who waits for it.
-fn check_delayed(storage: &SimStorage, awaited: &HashSet<DelayedKey>) {
-    for (key, message) in storage.delayed() {
-        let rewinds = storage.orchestration(&message.target).map_or(0, |record| record.rewinds);
-        // After a rewind nobody knows which timers were given up before it.
-        let is_forgotten = rewinds > 0 && matches!(message.body, MessageBody::TimerFired { .. });
-        assert!(awaited.contains(key) || is_forgotten, "nobody waits for {key:?}: {message:?}");
-    }
-}
-
-/// Messages wait for orchestrations that are suspended, and for nobody else.
-fn check_messages(storage: &SimStorage) {
-    for message in storage.messages() {
-        let status = storage.orchestration(&message.target).map(|record| record.status);
-        assert_eq!(status, Some(RuntimeStatus::Suspended), "nobody takes up {message:?}");
-    }
 }
 
 /// Whoever was terminated with its children has none that goes on.
@@ -147,7 +88,7 @@ pub(crate) fn check_end(ledgers: usize, storage: &SimStorage) -> Left {
 fn note_counted(record: &OrchestrationRecord, history: &[HistoryEvent], left: &mut Left) {
     let mut counted = HashSet::new();
     let before = record.input.as_str().split_once('|').map_or("", |(_, received)| received);
-    counted.extend(crate::clients::tokens(before));
+    counted.extend(crate::entities::tokens(before));
     for event in history {
         if let EventKind::EntityOperationCalled { input: Some(input), .. } = &event.kind {
             counted.insert(input.as_str().to_owned());
@@ -157,16 +98,23 @@ fn note_counted(record: &OrchestrationRecord, history: &[HistoryEvent], left: &m
 }
 
 fn note_asked(history: &[HistoryEvent], left: &mut Left) {
+    let is_told = |number: i32| {
+        history.iter().any(|event| matches!(event.kind, EventKind::EntityOperationCompleted { scheduled_id, .. } if scheduled_id == number))
+    };
     for event in history {
         let (EventKind::EntityOperationCalled { entity, operation, input, .. }
         | EventKind::EntityOperationSignaled { entity, operation, input, .. }) = &event.kind
         else {
             continue;
         };
-        if operation != "append-and-fail" {
-            let number: usize = entity.key().parse().expect("a ledger");
-            let token = input.as_ref().map_or("", Payload::as_str);
-            left.asked.insert((number, token.to_owned()));
+        let is_done = match operation.as_str() {
+            "append-and-fail" | "list" | "touch" => false,
+            "mend" => is_told(event.event_id),
+            _ => *entity != nobody(),
+        };
+        if is_done {
+            let (token, _) = split_due(input.as_ref().map_or("", Payload::as_str));
+            left.asked.insert((number(entity), token.to_owned()));
         }
     }
 }
@@ -272,7 +220,8 @@ fn completes(event: &HistoryEvent) -> Option<i32> {
         | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
         | EventKind::SubOrchestrationFailed { scheduled_id, .. }
         | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. } => Some(*scheduled_id),
+        | EventKind::EntityOperationFailed { scheduled_id, .. }
+        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
         EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
         _ => None,
     }

@@ -1,182 +1,50 @@
-//! What clients ask for, and what they are told.
+//! What clients ask for, and what they are told. What they choose to ask for is in
+//! `clients/pick.rs`.
 
-use everstate_engine::client::ConflictPolicy;
-use everstate_engine::partition::{LifecycleChange, Reply, Request, StartRequest, WaitFor};
+mod pick;
+
+use std::rc::Rc;
+
+use everstate_engine::partition::{
+    LifecycleChange, OperationCall, Reply, Request, StartRequest, WaitFor,
+};
 use everstate_types::{
     ExecutionId, ExecutionStart, FunctionName, InstanceId, Payload, RequestId, RuntimeStatus,
     Timestamp,
 };
 use rand::RngExt as _;
 
-use crate::guests;
-use crate::model::{ChangeKind, Operation, Told, root};
+use crate::entities::{due_input, lease, ledger, tokens};
+use crate::model::{ChangeKind, LeaseAct, Operation, TICKS, Told};
 use crate::world::{ReplyId, World};
 
-/// What only calls entities.
-const SIMPLE: [&str; 4] = ["Append", "Both", "Relay", "Fails"];
-
-/// What does everything else.
-const ALL: [&str; 8] =
-    ["Work", "Work", "Approval", "Sleeper", "Counter", "Parent", "Guardian", "Shifty"];
-
 impl World {
-    pub(crate) fn begin_operation(&mut self) {
-        let token = token_of(self.next_client);
-        let ledger = self.rng.random_range(0..self.ledgers);
-        let operation = match self.rng.random_range(0..100) {
-            0..40 => self.pick_start(ledger, &token),
-            40..52 => Operation::Append { ledger },
-            52..56 => Operation::Signal { ledger },
-            56..66 => Operation::Read { ledger },
-            66..80 => self.pick_event(),
-            80..95 => self.pick_change(),
-            _ => self.pick_look(),
-        };
-        let request = self.note(&operation);
-        self.request(request);
-    }
-
     /// Takes note that a client asks for this now.
     pub(crate) fn note(&mut self, operation: &Operation) -> Request<ReplyId> {
         let client = self.next_client;
+        let reply_to = self.note_client(operation);
+        self.request_of(client, operation, &token_of(client), reply_to)
+    }
+
+    /// Takes note that there is a client, which asks for this now.
+    fn note_client(&mut self, operation: &Operation) -> ReplyId {
+        let client = self.next_client;
         self.next_client += 1;
-        let token = token_of(client);
-        self.model.begin(self.step, client, operation.clone(), token.clone());
-        self.awaiting.insert(client);
-        self.request_of(client, operation, &token)
+        self.model.begin(self.step, client, operation.clone(), token_of(client));
+        let reply_to = ReplyId { client: Some(client), is_gone: Rc::default() };
+        self.awaiting.insert(client, reply_to.clone());
+        reply_to
     }
 
-    fn pick_start(&mut self, ledger: usize, token: &str) -> Operation {
-        let is_simple = !self.scope.has_all_kinds || self.rng.random_bool(0.3);
-        let names = if is_simple { &SIMPLE[..] } else { &ALL[..] };
-        let name = names[self.rng.random_range(0..names.len())];
-        // Nobody uses an id again before he was told of the start before.
-        let known = self.model.ids_told();
-        let is_used = self.scope.reuses_ids && !known.is_empty() && self.rng.random_bool(0.3);
-        let id = match is_used {
-            true => known[self.rng.random_range(0..known.len())].clone(),
-            false => token.to_owned(),
-        };
-        let policies = [
-            ConflictPolicy::Fail,
-            ConflictPolicy::UseExisting,
-            ConflictPolicy::TerminateAndReplace,
-        ];
-        let policy = policies[self.rng.random_range(0..policies.len())];
-        Operation::Start { name, id, ledger, policy }
-    }
-
-    /// An orchestration that exists, or is thought to.
-    fn pick_id(&mut self) -> String {
-        let known = self.model.ids();
-        if known.is_empty() {
-            return "nobody".to_owned();
-        }
-        let id = known[self.rng.random_range(0..known.len())].clone();
-        let children = match self.model.name_of(&id) {
-            Some("Parent") => &["-c1", "-c3", "-c7"][..],
-            Some("Guardian") => &["-g1", "-g2", "-g1-n"][..],
-            _ => &[],
-        };
-        match children.len() {
-            count if count > 0 && self.rng.random_bool(0.4) => {
-                format!("{id}{}", children[self.rng.random_range(0..count)])
-            }
-            _ => id,
-        }
-    }
-
-    fn pick_event(&mut self) -> Operation {
-        let counters = self.model.counters();
-        if !counters.is_empty() && self.rng.random_bool(0.8) {
-            let (id, ledger) = counters[self.rng.random_range(0..counters.len())].clone();
-            return Operation::Count { id, ledger };
-        }
-        Operation::Approve { id: self.pick_id() }
-    }
-
-    fn pick_change(&mut self) -> Operation {
-        if !self.scope.has_lifecycle {
-            return self.pick_look();
-        }
-        let recurse = self.rng.random_bool(0.5);
-        let change = match self.rng.random_range(0..18) {
-            0..4 => ChangeKind::Suspend,
-            4..7 => ChangeKind::Resume,
-            7..10 => ChangeKind::Terminate { recurse },
-            10..14 => ChangeKind::Rewind,
-            _ => ChangeKind::Purge { recurse },
-        };
-        let Some(id) = self.pick_target(change) else { return self.pick_look() };
-        if change == ChangeKind::Rewind && self.rng.random_bool(0.6) {
-            self.repaired.insert(root(&id).to_owned());
-        }
-        Operation::Change { id, change }
-    }
-
-    /// An orchestration for which the change makes sense, most of the time.
-    fn pick_target(&mut self, change: ChangeKind) -> Option<String> {
-        let is_apt = |status: RuntimeStatus| match change {
-            ChangeKind::Suspend => status == RuntimeStatus::Running,
-            ChangeKind::Resume => status == RuntimeStatus::Suspended,
-            ChangeKind::Terminate { .. } => !status.is_finished(),
-            ChangeKind::Rewind => status == RuntimeStatus::Failed,
-            ChangeKind::Purge { .. } => status.is_finished(),
-        };
-        // Nobody purges what has not been seen to end.
-        let is_purge = matches!(change, ChangeKind::Purge { .. });
-        let is_seen = |id: &str| !is_purge || self.model.has_seen_end(id);
-        let mut apt: Vec<_> = self
-            .storage
-            .orchestrations()
-            .filter(|(id, record, _)| is_apt(record.status) && is_seen(id.as_str()))
-            .map(|(id, ..)| id.as_str().to_owned())
-            .collect();
-        if is_purge && apt.iter().any(|id| self.model.name_of(id) == Some("Parent")) {
-            apt.retain(|id| self.model.name_of(id) == Some("Parent"));
-        }
-        let id = match apt.len() {
-            count if count > 0 && self.rng.random_bool(0.8) => {
-                apt[self.rng.random_range(0..count)].clone()
-            }
-            _ => self.pick_id(),
-        };
-        (!is_purge || self.model.has_seen_end(&id)).then_some(id)
-    }
-
-    fn pick_look(&mut self) -> Operation {
-        let id = self.pick_id();
-        match self.rng.random_range(0..3) {
-            0 => Operation::Await { id, wait_for: WaitFor::Start },
-            1 => Operation::Await { id, wait_for: WaitFor::Completion },
-            _ => Operation::Look { id },
-        }
-    }
-
-    fn request_of(&mut self, client: u64, operation: &Operation, token: &str) -> Request<ReplyId> {
-        let reply_to = ReplyId(Some(client));
-        let request_id = RequestId::from_u128(u128::from(client) << 64 | 1);
-        let entity = |ledger: usize| guests::ledger(ledger).instance_id();
-        let (append, input) = ("append".to_owned(), Some(Payload::from(token)));
+    fn request_of(
+        &mut self,
+        client: u64,
+        operation: &Operation,
+        token: &str,
+        reply_to: ReplyId,
+    ) -> Request<ReplyId> {
         match operation {
-            Operation::Start { .. } => self.start_request(client, operation, token),
-            Operation::Append { ledger } => Request::CallEntity {
-                instance_id: entity(*ledger),
-                request_id,
-                operation: append,
-                input,
-                reply_to,
-            },
-            Operation::Signal { ledger } => Request::SignalEntity {
-                instance_id: entity(*ledger),
-                request_id,
-                operation: append,
-                input,
-                reply_to,
-            },
-            Operation::Read { ledger } => {
-                Request::ReadState { instance_id: entity(*ledger), reply_to }
-            }
+            Operation::Start { .. } => self.start_request(client, operation, token, reply_to),
             Operation::Count { id, .. } => Request::RaiseEvent {
                 instance_id: orchestration(id),
                 name: "Incr".to_owned(),
@@ -200,6 +68,11 @@ impl World {
             Operation::Look { id } => {
                 Request::GetStatus { instance_id: orchestration(id), reply_to }
             }
+            Operation::Query { .. } => panic!("a query asks no instance"),
+            Operation::Append { .. } | Operation::List { .. } | Operation::Lease { .. } => {
+                call_request(client, operation, token, reply_to)
+            }
+            _ => entity_request(client, operation, token, reply_to),
         }
     }
 
@@ -208,6 +81,7 @@ impl World {
         client: u64,
         operation: &Operation,
         token: &str,
+        reply_to: ReplyId,
     ) -> Request<ReplyId> {
         let Operation::Start { name, id, ledger, policy } = operation else {
             panic!("{operation:?} is no start")
@@ -227,28 +101,35 @@ impl World {
                 parent: None,
                 start_at,
                 events: Vec::new(),
+                is_recorded: true,
             },
             on_conflict: *policy,
-            reply_to: ReplyId(Some(client)),
+            reply_to,
         }))
     }
 
     pub(crate) fn tell(&mut self, client: u64, reply: Reply) {
-        self.awaiting.remove(&client);
+        if self.awaiting.remove(&client).is_none() {
+            // It went away.
+            return;
+        }
         let told = match reply {
             Reply::Started(instance_id) => {
                 // Told that it runs, the client waits for its end.
-                let (wait_for, reply_to) = (WaitFor::Completion, ReplyId(Some(client)));
-                self.awaiting.insert(client);
+                let wait_for = WaitFor::Completion;
+                let reply_to = ReplyId { client: Some(client), is_gone: Rc::default() };
+                self.awaiting.insert(client, reply_to.clone());
                 self.request(Request::Wait { instance_id, wait_for, reply_to });
                 Told::Accepted
             }
             Reply::Accepted => Told::Accepted,
-            Reply::Operation(Ok(result)) => Told::Result(text(result)),
+            Reply::Operation(Ok(result)) => self.model.noted[&client].operation.told(text(result)),
             Reply::Operation(Err(_)) => Told::Failed,
-            Reply::State(state) => {
-                Told::Tokens(state.map(|state| tokens(state.as_str())).unwrap_or_default())
+            Reply::Entity(status) => {
+                let value = status.and_then(|status| status.record.state.value);
+                Told::Tokens(value.map(|value| tokens(value.as_str())).unwrap_or_default())
             }
+            Reply::LockBroken(_) => Told::Accepted,
             Reply::Status(None) => Told::Absent,
             Reply::Status(Some(status)) => match status.record.status {
                 RuntimeStatus::Completed => Told::Result(text(status.record.output.clone())),
@@ -276,11 +157,83 @@ impl World {
             return;
         };
         let id = id.clone();
-        if self.model.has_seen_end(&id) && self.rng.random_bool(0.2) {
+        if self.rng.random_bool(0.2) {
             let change = ChangeKind::Purge { recurse: true };
             let request = self.note(&Operation::Change { id, change });
             self.request(request);
         }
+    }
+}
+
+/// A client that waits for the result of an operation.
+fn call_request(
+    client: u64,
+    operation: &Operation,
+    token: &str,
+    reply_to: ReplyId,
+) -> Request<ReplyId> {
+    let (entity, name, input, is_read) = match operation {
+        Operation::Append { ledger: number } => (ledger(*number), "append", token, false),
+        Operation::List { ledger: number } => (ledger(*number), "list", "", true),
+        Operation::Lease { lease: number, act } => {
+            let (name, input, is_read) = match act {
+                LeaseAct::Touch => ("touch", token, false),
+                LeaseAct::Drop => ("drop", "", false),
+                LeaseAct::Look => ("look", "", false),
+                LeaseAct::List => ("list", "", true),
+            };
+            (lease(*number), name, input, is_read)
+        }
+        other => panic!("{other:?} calls nothing"),
+    };
+    let (instance_id, call) = (entity.instance_id(), operation_call(client, name, input));
+    match is_read {
+        true => Request::ReadEntity { instance_id, call, reply_to },
+        false => Request::CallEntity { instance_id, call, reply_to },
+    }
+}
+
+/// A client that signals a ledger, looks at it, or breaks its lock.
+fn entity_request(
+    client: u64,
+    operation: &Operation,
+    token: &str,
+    reply_to: ReplyId,
+) -> Request<ReplyId> {
+    let signal = |number: usize, name: &str, input: &str, at: Option<Timestamp>| {
+        let instance_id = ledger(number).instance_id();
+        let call = operation_call(client, name, input);
+        Request::SignalEntity { instance_id, call, at, reply_to: reply_to.clone() }
+    };
+    match operation {
+        Operation::Signal { ledger } => signal(*ledger, "append", token, None),
+        Operation::SignalLater { ledger, due } => {
+            let at = Timestamp::from_millis(*due);
+            signal(*ledger, "append", &due_input(token, at), Some(at))
+        }
+        Operation::Tick { ledger } => signal(*ledger, "tick", &format!("{token}-k{TICKS}"), None),
+        Operation::Once { ledger: number, key } => Request::SignalOnce {
+            receipt: InstanceId::receipt(&ledger(*number), &key.to_string()),
+            target: ledger(*number).instance_id(),
+            call: operation_call(client, "append", &token_of(*key)),
+            at: None,
+            reply_to,
+        },
+        Operation::Read { ledger: number } => {
+            Request::GetEntity { instance_id: ledger(*number).instance_id(), reply_to }
+        }
+        Operation::BreakLock { ledger: number } => {
+            Request::BreakLock { instance_id: ledger(*number).instance_id(), reply_to }
+        }
+        other => panic!("{other:?} asks no entity"),
+    }
+}
+
+fn operation_call(client: u64, operation: &str, input: &str) -> OperationCall {
+    OperationCall {
+        request_id: RequestId::from_u128(u128::from(client) << 64 | 1),
+        operation: operation.to_owned(),
+        input: Some(Payload::from(input)),
     }
 }
 
@@ -307,9 +260,4 @@ fn lifecycle_change(change: ChangeKind) -> LifecycleChange {
 
 fn text(payload: Option<Payload>) -> String {
     payload.map(|payload| payload.as_str().to_owned()).unwrap_or_default()
-}
-
-/// The tokens of a list.
-pub(crate) fn tokens(state: &str) -> Vec<String> {
-    state.split(',').filter(|token| !token.is_empty()).map(str::to_owned).collect()
 }

@@ -123,6 +123,13 @@ fn check_purged(model: &Model, noted: &Noted, (id, recurse): (&str, bool), left:
     if !is_accepted(noted) || has_begun_after(model, id, noted.began, u64::MAX, is_start) {
         return;
     }
+    // A child that is gone begins anew when its parent is rewound.
+    let is_rewind = |operation: &Operation| {
+        matches!(operation, Operation::Change { change: ChangeKind::Rewind, .. })
+    };
+    if root(id) != id && has_begun_after(model, id, 0, u64::MAX, is_rewind) {
+        return;
+    }
     let end = end_of(id, left);
     assert!(end.is_none(), "{noted:?} was accepted, and {id} is there: {end:?}");
     let starts: Vec<_> = model

@@ -5,17 +5,19 @@
 //! short that instances come and go. A seed decides every step. Clients issue operations and note
 //! what they are told; a model that knows nothing of the engine checks it, see `model.rs`.
 //!
-//! `SIM_SEEDS=100000` runs that many seeds (default 1,000), `SIM_SEED=42` runs one.
+//! `SIM_SEEDS=100000` runs that many seeds (default 1,000) from `SIM_FROM` on, `SIM_SEED=42` runs one.
 
 #![expect(clippy::panic, reason = "a simulation ends where it finds something wrong")]
 
 mod audit;
 mod clients;
+mod entities;
 mod fates;
 mod guests;
 mod model;
 mod replay;
 mod scripts;
+mod sections;
 mod storage;
 mod world;
 
@@ -34,7 +36,10 @@ fn number(variable: &str) -> Option<u64> {
 fn crashed_runs_equal_some_run_without_faults() {
     let seeds = match number("SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
+        None => {
+            let first = number("SIM_FROM").unwrap_or(0);
+            first..first + number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT)
+        }
     };
     let mut steps = 0;
     let mut crashes = 0;

@@ -10,6 +10,9 @@
 //! - What was acknowledged before another operation began stands before it.
 //! - A read saw a prefix of the list, not shorter than anything that was known before it began.
 //! - A failed operation left nothing.
+//! - What a sender told a ledger stands there in the order of the sender.
+//! - Signals with the same key count once. What leases told is one order, see `model/leases.rs`.
+//! - Nobody saw half of what was done in a critical section, see `model/sections.rs`.
 //! - What the histories at the end say that was asked for stands in a ledger, once; what stands in a
 //!   ledger is in a history, or belongs to one that is gone.
 //! - An event that was accepted was taken up, in the order of its sender.
@@ -19,67 +22,14 @@
 //! Clients disturb each other: of an orchestration that was terminated, replaced or purged only the
 //! rules of `audit.rs` hold, and those of this page that say so.
 
+mod leases;
+mod operation;
+mod sections;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use everstate_engine::client::ConflictPolicy;
-use everstate_engine::partition::WaitFor;
-use everstate_types::RuntimeStatus;
-
+pub(crate) use self::operation::{ChangeKind, LeaseAct, Operation, TICKS, Told};
 use crate::audit::Left;
-
-/// What a client asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    /// A start of an orchestration, with its ledger.
-    Start { name: &'static str, id: String, ledger: usize, policy: ConflictPolicy },
-    /// A direct call of `append`.
-    Append { ledger: usize },
-    /// A signal of `append`.
-    Signal { ledger: usize },
-    /// A direct read of the state.
-    Read { ledger: usize },
-    /// An event for a counter, which has it appended to its ledger.
-    Count { id: String, ledger: usize },
-    /// An event for an approval; anybody else has no use for it.
-    Approve { id: String },
-    /// A change of where an orchestration is in its life.
-    Change { id: String, change: ChangeKind },
-    /// A wait.
-    Await { id: String, wait_for: WaitFor },
-    /// A look at the status.
-    Look { id: String },
-}
-
-/// A change of where an orchestration is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
-    Suspend,
-    Resume,
-    Rewind,
-    Terminate { recurse: bool },
-    Purge { recurse: bool },
-}
-
-/// What a client was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// Nothing more than that it will happen.
-    Accepted,
-    /// The result of a completed operation.
-    Result(String),
-    /// That it failed.
-    Failed,
-    /// That it was terminated.
-    Terminated,
-    /// That it is there and has not ended.
-    Alive(RuntimeStatus),
-    /// That there is no such thing.
-    Absent,
-    /// The tokens of a ledger.
-    Tokens(Vec<String>),
-    /// That it was refused.
-    Refused,
-}
 
 #[derive(Debug)]
 pub(crate) struct Noted {
@@ -138,31 +88,8 @@ impl Model {
         (noted.told.is_empty() && !is_waiting).then_some(noted)
     }
 
-    /// The ids of which every start was answered.
-    pub(crate) fn ids_told(&self) -> Vec<String> {
-        self.ids.iter().filter(|id| self.is_told(id)).cloned().collect()
-    }
-
-    fn is_told(&self, id: &str) -> bool {
-        self.noted.values().all(|noted| {
-            !matches!(&noted.operation, Operation::Start { id: started, .. } if started == id)
-                || !noted.told.is_empty()
-        })
-    }
-
     pub(crate) fn name_of(&self, id: &str) -> Option<&'static str> {
         self.names.get(id).copied()
-    }
-
-    /// Whether a client was told of the end of what was started with this id, and nothing was since.
-    pub(crate) fn has_seen_end(&self, id: &str) -> bool {
-        let is_end =
-            |told: &Told| matches!(told, Told::Result(_) | Told::Failed | Told::Terminated);
-        let has_ended = self.noted.values().any(|noted| {
-            matches!(&noted.operation, Operation::Start { id: started, .. } if started == id)
-                && noted.told.iter().any(|(_, told)| is_end(told))
-        });
-        has_ended && self.is_told(id)
     }
 
     /// Counters and their ledgers.
@@ -171,14 +98,20 @@ impl Model {
     }
 
     /// Checks everything against the ledgers, and what is left of orchestrations, when nothing is left
-    /// to do.
-    pub(crate) fn check(&self, lists: &BTreeMap<usize, Vec<String>>, left: &Left) {
+    /// to do. `broken`: whose locks may have been broken.
+    pub(crate) fn check(
+        &self,
+        lists: &BTreeMap<usize, Vec<String>>,
+        left: &Left,
+        broken: &HashSet<String>,
+    ) {
         let disturbed = self.disturbed();
         for noted in self.noted.values() {
             self.check_effects(noted, lists, &disturbed);
         }
         self.check_ledgers(lists, left, &disturbed);
         self.check_order(lists, &disturbed);
+        self.check_sections(lists, &disturbed, broken);
         crate::fates::check(self, left, &disturbed);
     }
 
@@ -217,8 +150,7 @@ impl Model {
         let present =
             effects.iter().filter(|(ledger, token)| position(lists, *ledger, token).is_some());
         let count = present.count();
-        let is_acknowledged =
-            noted.told.iter().any(|(_, told)| !matches!(told, Told::Refused | Told::Tokens(_)));
+        let is_acknowledged = noted.told.iter().any(|(_, told)| !matches!(told, Told::Refused));
         assert!(
             count == effects.len() || (count == 0 && !is_acknowledged),
             "{noted:?} has {count} of its {} effects",
@@ -233,7 +165,19 @@ impl Model {
         match noted.operation {
             Operation::Start { name: "Append", ledger, .. }
             | Operation::Append { ledger }
-            | Operation::Signal { ledger } => vec![(ledger, token(""))],
+            | Operation::Signal { ledger }
+            | Operation::SignalLater { ledger, .. } => vec![(ledger, token(""))],
+            Operation::Once { ledger, key } => vec![(ledger, self.noted[&key].token.clone())],
+            Operation::Tick { ledger } => {
+                (0..=TICKS).map(|left| (ledger, token(&format!("-k{left}")))).collect()
+            }
+            Operation::Start { name: "Sender", ledger, .. } => {
+                let suffixes = ["-o0", "-o1", "-o2", "-o3", "-l0", "-l1", "-x1"];
+                suffixes.iter().map(|suffix| (ledger, token(suffix))).collect()
+            }
+            Operation::Start { name: "Renewer", ledger, .. } => {
+                ["-x0", "-x1", "-x2"].iter().map(|suffix| (ledger, token(suffix))).collect()
+            }
             Operation::Start { name: "Both", ledger, .. } => vec![
                 (ledger, token("")),
                 (at(ledger + 1), token("-b")),
@@ -269,10 +213,16 @@ impl Model {
                 let noted = by_token.get(origin);
                 let noted = noted.unwrap_or_else(|| panic!("nobody put {token} into {ledger}"));
                 let is_accounted_for = match &noted.operation {
-                    Operation::Append { .. } | Operation::Signal { .. } => true,
+                    Operation::Append { .. }
+                    | Operation::Signal { .. }
+                    | Operation::SignalLater { .. }
+                    | Operation::Tick { .. }
+                    | Operation::Once { .. } => true,
                     Operation::Count { id, .. } => {
                         disturbed.contains(root(id)) || left.counted.contains(token)
                     }
+                    // The histories of the generations before are gone.
+                    Operation::Start { name: "Renewer", .. } => true,
                     Operation::Start { .. } => {
                         disturbed.contains(&*noted.token)
                             || rewound.contains(origin)
@@ -311,10 +261,18 @@ impl Model {
         for noted in self.noted.values().filter(|noted| !disturbed.contains(&*noted.token)) {
             for (step, told) in &noted.told {
                 match (&noted.operation, told) {
-                    (Operation::Read { ledger }, Told::Tokens(tokens)) => {
+                    (
+                        Operation::Read { ledger } | Operation::List { ledger },
+                        Told::Tokens(tokens),
+                    ) => {
                         let list = lists.get(ledger).map_or(&[][..], Vec::as_slice);
                         assert!(list.starts_with(tokens), "{noted:?} read what never was");
                         known.push((*step, *ledger, tokens.len()));
+                    }
+                    (Operation::Query { ledger }, Told::Count(count)) => {
+                        let count_max = lists.get(ledger).map_or(0, Vec::len);
+                        assert!(*count <= count_max, "{noted:?} found what never was");
+                        known.push((*step, *ledger, *count));
                     }
                     (
                         Operation::Append { ledger }
@@ -334,7 +292,7 @@ impl Model {
                         | Operation::Start {
                             name:
                                 "Append" | "Both" | "Relay" | "Approval" | "Sleeper" | "Counter"
-                                | "Shifty",
+                                | "Shifty" | "Auditor" | "Renewer" | "Swerver" | "Warden" | "Sender",
                             ..
                         },
                         told,
@@ -368,11 +326,15 @@ impl Model {
             let is_behind = first.is_none_or(|place| place >= reached(*ledger));
             assert!(is_behind, "{noted:?} stands before what was known");
         }
-        if let (Operation::Read { ledger }, Some((_, Told::Tokens(tokens)))) =
-            (&noted.operation, noted.told.first())
-        {
-            assert!(tokens.len() >= reached(*ledger), "{noted:?} read the past");
-        }
+        let (ledger, count) = match (&noted.operation, noted.told.first()) {
+            (
+                Operation::Read { ledger } | Operation::List { ledger },
+                Some((_, Told::Tokens(tokens))),
+            ) => (ledger, tokens.len()),
+            (Operation::Query { ledger }, Some((_, Told::Count(count)))) => (ledger, *count),
+            _ => return,
+        };
+        assert!(count >= reached(*ledger), "{noted:?} read the past");
     }
 }
 

@@ -3,20 +3,21 @@
 //!
 //! The script is the only thing that decides; nothing is kept between two turns.
 
+mod context;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as PollContext, Poll, Waker};
 
 use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult};
 use everstate_types::{
-    Action, EventKind, Failure, FunctionName, HistoryEvent, InstanceId, NO_EVENT_ID, Payload,
-    Timestamp,
+    Action, EventKind, Failure, HistoryEvent, InstanceId, NO_EVENT_ID, Payload, Timestamp,
 };
 
-use crate::guests::ledger;
+pub(crate) use self::context::{Either, Lock, either};
 
 /// How a script ends.
 #[derive(Debug)]
@@ -58,21 +59,17 @@ struct Replay {
     rewinds: usize,
     done: HashMap<i32, Result<Payload, Failure>>,
     awaited: HashSet<i32>,
-    /// The timers that were given up.
+    /// The timers and locks that were given up.
     cancelled: HashSet<i32>,
+    /// The locks among them, and in which turn.
+    given_up: HashMap<i32, usize>,
+    turn: usize,
     events: Vec<(String, Payload)>,
     awaits_event: bool,
     custom_status: Option<Payload>,
     actions: Vec<Action>,
     newly_cancelled: Vec<i32>,
     new_status: Option<Option<Payload>>,
-}
-
-/// Something that was asked for.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    context: Context,
-    pub(crate) number: i32,
 }
 
 type Script = Pin<Box<dyn Future<Output = End>>>;
@@ -163,6 +160,8 @@ impl Replay {
             done: HashMap::new(),
             awaited: HashSet::new(),
             cancelled: HashSet::new(),
+            given_up: HashMap::new(),
+            turn: 0,
             events: Vec::new(),
             awaits_event: false,
             custom_status: None,
@@ -177,6 +176,7 @@ impl Replay {
             EventKind::OrchestratorStarted => {
                 assert!(self.now <= event.timestamp, "time goes back in {}", self.id);
                 self.now = event.timestamp;
+                self.turn += 1;
                 return;
             }
             EventKind::EventRaised { name, input } => {
@@ -198,6 +198,13 @@ impl Replay {
             | EventKind::SubOrchestrationFailed { scheduled_id, failure }
             | EventKind::EntityOperationFailed { scheduled_id, failure, .. } => {
                 (*scheduled_id, Err(failure.clone()))
+            }
+            EventKind::EntityLockGranted { scheduled_id, .. } => {
+                // It may be granted in the turn that gives it up.
+                let given_up = self.given_up.get(scheduled_id);
+                let is_late = given_up.is_some_and(|turn| *turn < self.turn);
+                assert!(!is_late, "{} was told of a lock that it gave up", self.id);
+                (*scheduled_id, Ok(Payload::null()))
             }
             EventKind::TimerFired { timer_id, fire_at } => {
                 assert!(event.timestamp >= *fire_at, "a timer of {} fired early", self.id);
@@ -230,167 +237,6 @@ impl Replay {
     }
 }
 
-impl Context {
-    pub(crate) fn id(&self) -> InstanceId {
-        self.0.borrow().id.clone()
-    }
-
-    pub(crate) fn rewinds(&self) -> usize {
-        self.0.borrow().rewinds
-    }
-
-    /// The orchestrator's clock and so many milliseconds more.
-    pub(crate) fn after(&self, millis: u64) -> Timestamp {
-        Timestamp::from_millis(self.0.borrow().now.as_millis() + millis)
-    }
-
-    pub(crate) fn call(&self, number: usize, operation: &str, token: String) -> Handle {
-        let ledgers = self.0.borrow().ledgers;
-        self.ask(Action::CallEntity {
-            entity: ledger(number % ledgers),
-            operation: operation.to_owned(),
-            input: Some(Payload::from(token)),
-        })
-    }
-
-    pub(crate) fn signal(&self, number: usize, token: String) {
-        let ledgers = self.0.borrow().ledgers;
-        self.tell(Action::SignalEntity {
-            entity: ledger(number % ledgers),
-            operation: "append".to_owned(),
-            input: Some(Payload::from(token)),
-        });
-    }
-
-    pub(crate) fn activity(
-        &self,
-        name: &str,
-        input: &str,
-        (first_attempt, attempt): (Option<i32>, u32),
-    ) -> Handle {
-        let (name, input) = (function(name), Payload::from(input));
-        let tags = Vec::new();
-        self.ask(Action::CallActivity { name, input, tags, first_attempt, attempt })
-    }
-
-    pub(crate) fn timer(&self, fire_at: Timestamp) -> Handle {
-        self.ask(Action::CreateTimer { fire_at })
-    }
-
-    pub(crate) fn child(
-        &self,
-        name: &str,
-        id: &str,
-        input: String,
-        start_at: Option<Timestamp>,
-    ) -> Handle {
-        self.ask(Action::CallSubOrchestration {
-            name: function(name),
-            instance_id: InstanceId::orchestration(id).expect("a valid id"),
-            input: Payload::from(input),
-            tags: Vec::new(),
-            start_at,
-        })
-    }
-
-    pub(crate) fn start(&self, name: &str, id: &str, input: String) {
-        self.tell(Action::StartOrchestration {
-            name: function(name),
-            instance_id: InstanceId::orchestration(id).expect("a valid id"),
-            input: Payload::from(input),
-            tags: Vec::new(),
-            start_at: None,
-        });
-    }
-
-    pub(crate) fn send_event(&self, id: &str, name: &str, token: String) {
-        self.tell(Action::SendEvent {
-            instance_id: InstanceId::orchestration(id).expect("a valid id"),
-            name: name.to_owned(),
-            input: Payload::from(token),
-        });
-    }
-
-    /// The oldest event of that name that nobody has taken. A waiter that is dropped takes none.
-    pub(crate) async fn event(&self, name: &'static str) -> String {
-        std::future::poll_fn(|_| {
-            let mut replay = self.0.borrow_mut();
-            match replay.events.iter().position(|(raised, _)| raised == name) {
-                Some(index) => Poll::Ready(replay.events.remove(index).1.as_str().to_owned()),
-                None => {
-                    replay.awaits_event = true;
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    /// Gives up on a timer.
-    pub(crate) fn cancel(&self, timer: i32) {
-        let mut replay = self.0.borrow_mut();
-        let is_new = replay.is_new;
-        if !replay.done.contains_key(&timer) && replay.cancelled.insert(timer) {
-            replay.newly_cancelled.extend(is_new.then_some(timer));
-        }
-    }
-
-    pub(crate) fn set_custom_status(&self, status: &str) {
-        let mut replay = self.0.borrow_mut();
-        replay.custom_status = Some(Payload::from(status));
-        if replay.is_new {
-            replay.new_status = Some(Some(Payload::from(status)));
-        }
-    }
-
-    fn ask(&self, action: Action) -> Handle {
-        let number = self.0.borrow_mut().act(action);
-        self.0.borrow_mut().awaited.insert(number);
-        Handle { context: self.clone(), number }
-    }
-
-    fn tell(&self, action: Action) {
-        self.0.borrow_mut().act(action);
-    }
-}
-
-impl Future for Handle {
-    type Output = Result<String, Failure>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut PollContext<'_>) -> Poll<Self::Output> {
-        match self.context.0.borrow().done.get(&self.number) {
-            Some(Ok(result)) => Poll::Ready(Ok(result.as_str().to_owned())),
-            Some(Err(failure)) => Poll::Ready(Err(failure.clone())),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// The first of two; the left one if both are ready.
-pub(crate) enum Either<A, B> {
-    Left(A),
-    Right(B),
-}
-
-/// Waits for the first of two.
-pub(crate) async fn either<A, B>(
-    left: impl Future<Output = A>,
-    right: impl Future<Output = B>,
-) -> Either<A, B> {
-    let (mut left, mut right) = (pin!(left), pin!(right));
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(value) = left.as_mut().poll(context) {
-            return Poll::Ready(Either::Left(value));
-        }
-        right.as_mut().poll(context).map(Either::Right)
-    })
-    .await
-}
-
-fn function(name: &str) -> FunctionName {
-    FunctionName::new(name).expect("a valid name")
-}
-
 /// Whether an event says that this was asked for.
 fn is_confirmed_by(action: &Action, event: &EventKind) -> bool {
     match (action, event) {
@@ -411,11 +257,25 @@ fn is_confirmed_by(action: &Action, event: &EventKind) -> bool {
         (
             Action::CallEntity { entity, operation, input },
             EventKind::EntityOperationCalled { entity: e, operation: o, input: i, .. },
-        )
-        | (
-            Action::SignalEntity { entity, operation, input },
-            EventKind::EntityOperationSignaled { entity: e, operation: o, input: i, .. },
         ) => (entity, operation, input) == (e, o, i),
+        (
+            Action::SignalEntity { entity, operation, input, at, refusal },
+            EventKind::EntityOperationSignaled {
+                entity: e,
+                operation: o,
+                input: i,
+                scheduled_time,
+                refusal: r,
+                ..
+            },
+        ) => (entity, operation, input, at, refusal) == (e, o, i, scheduled_time, r),
+        (
+            Action::LockEntities { entities, .. },
+            EventKind::EntityLockRequested { lock_set, .. },
+        ) => entities == lock_set,
+        (Action::UnlockEntity { entity, .. }, EventKind::EntityUnlockSent { entity: e, .. }) => {
+            entity == e
+        }
         (Action::CreateTimer { fire_at }, EventKind::TimerCreated { fire_at: at }) => fire_at == at,
         (
             Action::SendEvent { instance_id, name, input },

@@ -14,12 +14,14 @@
 //! - `Parent`: children that end well, that fail, that cannot start, that wait for an event.
 //! - `Guardian`, `Nested`: children and grandchildren that wait until they are told to end.
 //! - `Shifty`: works with the newest code only, see `guests.rs`.
+//! - Those with critical sections are in `sections.rs`.
 
 use std::pin::Pin;
 
-use everstate_types::Failure;
+use everstate_types::{Failure, Payload};
 
 use crate::replay::{Context, Either, End, either};
+use crate::sections;
 
 /// Due after the end of a run, in milliseconds: only a clock that jumps gets there.
 pub(crate) const FAR: u64 = 1_000_000_000;
@@ -34,6 +36,12 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn target(input: &str) -> (usize, &str) {
     let (ledger, token) = input.split_once(':').expect("ledger:token");
     (ledger.parse().expect("a number"), token)
+}
+
+/// The token of an execution with this input: that of all its generations.
+pub(crate) fn owner(input: &Payload) -> String {
+    let (_, token) = target(input.as_str());
+    token.split('|').next().unwrap_or(token).to_owned()
 }
 
 /// A number that a token always has.
@@ -61,11 +69,11 @@ pub(crate) fn script(
         "Guardian" => Box::pin(guardian(context, ledger, token)),
         "Nested" => Box::pin(nested(context, ledger, token)),
         "Shifty" => Box::pin(shifty(context, ledger, token)),
-        other => panic!("no script for {other}"),
+        other => sections::script(other, context, ledger, token),
     }
 }
 
-fn ended(result: Result<String, Failure>) -> End {
+pub(crate) fn ended(result: Result<String, Failure>) -> End {
     result.map_or_else(End::Failed, End::Output)
 }
 

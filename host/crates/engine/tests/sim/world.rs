@@ -3,38 +3,57 @@
 //! `world/work.rs`, how a run ends in `world/drain.rs`.
 
 mod drain;
+mod watch;
 mod work;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::mem;
+use std::rc::Rc;
 
 use everstate_engine::commit::{Change, CommitQueue};
 use everstate_engine::partition::{
-    Effects, Gate, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply, ReplyTo,
-    Request, Work,
+    Effects, EntityRead, Gate, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply,
+    ReplyTo, Request, Work,
 };
 use everstate_engine::storage::CommitSeq;
 use everstate_types::{
-    ComponentHash, DelayedKey, ExecutionId, FunctionName, InstanceId, Message, MessageBody,
-    MessageId, MessageKey, RequestId, RuntimeStatus, Timestamp,
+    ComponentHash, DelayedKey, EntityId, ExecutionId, FunctionName, InstanceId, Message,
+    MessageBody, MessageId, MessageKey, Payload, RequestId, RuntimeStatus, Timestamp,
 };
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+use self::watch::View;
+pub(crate) use self::watch::{LeaseChange, held_section};
 use crate::audit;
+use crate::entities::ledger;
 use crate::guests::{BROKEN, NOBODY, SOUND};
 use crate::model::Model;
 use crate::storage::SimStorage;
 
 const STEPS: u64 = 500;
 
-/// A client that waits; none: what the world does by itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReplyId(pub(crate) Option<u64>);
+/// A client that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplyId {
+    /// None: what the world does by itself.
+    pub(crate) client: Option<u64>,
+    /// Whether the client went away.
+    pub(crate) is_gone: Rc<Cell<bool>>,
+}
+
+impl ReplyId {
+    /// The world itself, which does not listen.
+    pub(crate) fn nobody() -> Self {
+        Self { client: None, is_gone: Rc::default() }
+    }
+}
 
 impl ReplyTo for ReplyId {
     fn is_abandoned(&self) -> bool {
-        false
+        self.is_gone.get()
     }
 }
 
@@ -51,12 +70,14 @@ pub(crate) struct Report {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent choices of a seed")]
 pub(crate) struct Scope {
-    /// Orchestrations that only call entities, or all of them.
-    pub(crate) has_all_kinds: bool,
+    /// Which orchestrations there are.
+    pub(crate) kinds: Kinds,
     /// Whether orchestrations are terminated, rewound and so on.
     pub(crate) has_lifecycle: bool,
     /// Whether ids are used again.
     pub(crate) reuses_ids: bool,
+    /// Whether operators break locks.
+    pub(crate) breaks_locks: bool,
     /// Whether senders that are not sure send some messages again.
     pub(crate) has_copies: bool,
     /// The chance that the committer is ready when it could be.
@@ -65,12 +86,25 @@ pub(crate) struct Scope {
     pub(crate) crash_rate: f64,
 }
 
+/// Orchestrations of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// Those that only call entities.
+    Simple,
+    /// Mostly those with critical sections.
+    Sections,
+    /// All.
+    All,
+}
+
 #[derive(Debug)]
 struct SimLane {
     partition: Partition<ReplyId>,
     inputs: VecDeque<Input<ReplyId>>,
     loads: Vec<InstanceId>,
     work: Vec<Work>,
+    /// Operations that change nothing, and what their answers wait for.
+    reads: Vec<(CommitSeq, EntityRead<ReplyId>)>,
 }
 
 /// An activity that has run, as the rest of the world saw it.
@@ -88,6 +122,8 @@ pub(crate) struct World {
     pub(crate) rng: StdRng,
     pub(crate) scope: Scope,
     pub(crate) ledgers: usize,
+    /// How long leases live.
+    pub(crate) lease_ms: u64,
     limits: PartitionLimits,
     watermark_step: u64,
     pub(crate) now: u64,
@@ -103,10 +139,15 @@ pub(crate) struct World {
     durable: CommitSeq,
     /// Answers that wait for the disk.
     gated: Vec<(CommitSeq, ReplyId, Reply)>,
+    /// Queries that wait for what was staged before them: the ledger that is counted.
+    pub(crate) queries: Vec<(CommitSeq, ReplyId, usize)>,
     /// Messages that will come a second time.
     copies: Vec<Message>,
-    /// How often orchestrations were rewound, of those that this process has changed.
-    rewinds: HashMap<InstanceId, (ExecutionId, u32)>,
+    pub(crate) view: View,
+    /// Work items of entities that have come back.
+    done: HashSet<(usize, u64)>,
+    /// What was locked by which action.
+    lock_sets: HashMap<(ExecutionId, i32), Vec<EntityId>>,
     side_effects: BTreeSet<SideEffect>,
     runs: usize,
     /// The beginnings of inputs whose activities do not fail any more.
@@ -115,7 +156,7 @@ pub(crate) struct World {
     is_draining: bool,
     pub(crate) next_client: u64,
     /// Clients that will be told something, if there is no crash.
-    pub(crate) awaiting: HashSet<u64>,
+    pub(crate) awaiting: BTreeMap<u64, ReplyId>,
     /// Counters that were told to end.
     told_to_end: HashSet<InstanceId>,
     pub(crate) model: Model,
@@ -128,25 +169,32 @@ impl World {
         let ledgers = rng.random_range(1..=4);
         let limits = PartitionLimits {
             entity_inbox_count_max: rng.random_range(2..=50),
+            entity_inbox_bytes_max: rng.random_range(1..=2_000),
+            idempotency_window_ms: 100_000,
             entity_batch_count_max: rng.random_range(1..=5),
             loaded_instances_max: rng.random_range(1..=20),
             loaded_bytes_max: rng.random_range(1..=20_000),
         };
         let reuses_ids = rng.random_bool(0.4);
         let scope = Scope {
-            has_all_kinds: rng.random_bool(0.8),
+            kinds: [Kinds::Simple, Kinds::Sections, Kinds::Sections, Kinds::All, Kinds::All]
+                [rng.random_range(0..5)],
             has_lifecycle: rng.random_bool(0.6),
             reuses_ids,
+            breaks_locks: rng.random_bool(0.2),
             has_copies: rng.random_bool(0.5),
             commit_rate: [0.05, 0.3, 1.0][rng.random_range(0..3)],
             crash_rate: [0.001, 0.003, 0.01][rng.random_range(0..3)],
         };
         let watermark_step = [1, 10, 4_096][rng.random_range(0..3)];
         let lane_count = rng.random_range(1..=4);
+        let lease_ms = [50, 400, 3_000][rng.random_range(0..3)];
+        let large_from = [8, 40, usize::MAX][rng.random_range(0..3)];
         let mut world = Self {
             rng,
             scope,
             ledgers,
+            lease_ms,
             limits,
             watermark_step,
             now: 1_000_000,
@@ -156,17 +204,20 @@ impl World {
             lanes: Vec::new(),
             commits: CommitQueue::new(MessageId(0), [], []),
             delayed: BTreeMap::new(),
-            storage: SimStorage::default(),
+            storage: SimStorage::new(large_from),
             durable: CommitSeq(0),
             gated: Vec::new(),
+            queries: Vec::new(),
             copies: Vec::new(),
-            rewinds: HashMap::new(),
+            view: View::default(),
+            done: HashSet::new(),
+            lock_sets: HashMap::new(),
             side_effects: BTreeSet::new(),
             runs: 0,
             repaired: HashSet::new(),
             is_draining: false,
             next_client: 0,
-            awaiting: HashSet::new(),
+            awaiting: BTreeMap::new(),
             told_to_end: HashSet::new(),
             model: Model::new(ledgers),
             report: Report { steps: 0, crashes: 0, fingerprint: 0 },
@@ -185,6 +236,7 @@ impl World {
                 130..140 => self.deploy(),
                 // Somebody sets the clock of the machine.
                 140..145 => self.now -= self.rng.random_range(0..1_000),
+                145..150 => self.abandon(),
                 _ => self.progress(),
             }
             if self.rng.random_bool(self.scope.crash_rate) {
@@ -195,7 +247,7 @@ impl World {
         self.drain(false);
         self.crash();
         self.drain(false);
-        audit::check_rest(self.ledgers, &self.storage);
+        audit::check_rest(&self);
         self.drain(true);
         self.crash();
         self.drain(true);
@@ -212,14 +264,16 @@ impl World {
             inputs: VecDeque::new(),
             loads: Vec::new(),
             work: Vec::new(),
+            reads: Vec::new(),
         };
         self.lanes = (0..lane_count).map(|_| lane()).collect();
         self.gated.clear();
+        self.queries.clear();
+        self.done.clear();
         // A sender that died with its change does not send it again.
         self.copies.clear();
         self.awaiting.clear();
         self.told_to_end.clear();
-        self.rewinds.clear();
         self.durable = CommitSeq(0);
         let recovered = self.storage.recover();
         let ids = recovered.messages.iter().map(|(id, _)| *id);
@@ -245,7 +299,8 @@ impl World {
                 self.note_side_effect(&item);
             }
         }
-        self.storage.crash(&mut self.rng);
+        let survived = self.storage.crash(&mut self.rng);
+        self.view.crash(survived);
         let lane_count = self.rng.random_range(1..=4);
         self.boot(lane_count);
     }
@@ -286,7 +341,7 @@ impl World {
             .collect();
         for instance_id in &suspended {
             let change = LifecycleChange::Resume { reason: None };
-            let reply_to = ReplyId(None);
+            let reply_to = ReplyId::nobody();
             let instance_id = instance_id.clone();
             self.request(Request::Change { instance_id, change, reply_to });
         }
@@ -340,41 +395,42 @@ impl World {
         self.now += 1;
         self.latest = self.latest.max(self.now);
         let moment = self.moment();
-        let lane = &mut self.lanes[index];
-        let count = self.rng.random_range(0..=lane.inputs.len());
+        let count = self.rng.random_range(0..=self.lanes[index].inputs.len());
+        let inputs: Vec<_> = self.lanes[index].inputs.drain(..count).collect();
+        let noted = self.note_inputs(index, &inputs);
         let mut effects = Effects::default();
-        for input in lane.inputs.drain(..count) {
-            lane.partition.apply(moment, input, &mut effects);
+        for input in inputs {
+            self.lanes[index].partition.apply(moment, input, &mut effects);
         }
         self.send_copies(&mut effects.sent);
         let changes = mem::take(&mut effects.changes);
+        self.watch(&noted, &changes, CommitSeq(self.commits.seq().0 + 1));
         let taken_back: Vec<_> = changes.iter().filter_map(taken_back).collect();
-        for change in &changes {
-            if let Change::Orchestration(id, row) = change {
-                let record = &row.record;
-                self.rewinds.insert(id.clone(), (record.execution_id, record.rewinds));
-            }
-        }
         let staged = self.commits.stage(changes, &effects.sent, &effects.delayed);
         let lane = &mut self.lanes[index];
         lane.partition.end_turn(moment, staged.seq);
+        let place = |gate| match gate {
+            Gate::ThisTurn => staged.seq,
+            Gate::Turn(seq) => seq,
+        };
         for (reply_to, reply, gate) in effects.replies {
-            let seq = match gate {
-                Gate::ThisTurn => staged.seq,
-                Gate::Turn(seq) => seq,
-            };
-            self.gated.push((seq, reply_to, reply));
+            self.gated.push((place(gate), reply_to, reply));
         }
+        self.note_reads(&effects.reads);
+        let lane = &mut self.lanes[index];
+        lane.reads.extend(effects.reads.into_iter().map(|read| (place(read.gate), read)));
         self.delayed.extend(effects.delayed);
         for key in taken_back {
             self.delayed.remove(&key);
         }
         lane.loads.append(&mut effects.loads);
         for mut work in effects.work {
-            if let Work::Activity { item, .. } = &mut work {
-                item.seq = staged.seq;
+            match &mut work {
+                Work::Activity { item, .. } => item.seq = staged.seq,
+                Work::Orchestration { item, .. } => self.watch_work(item),
+                Work::Entity { .. } => {}
             }
-            lane.work.push(work);
+            self.lanes[index].work.push(work);
         }
         for (offset, message) in (0..).zip(effects.sent) {
             let id = MessageId(staged.first_message_id.0 + offset);
@@ -401,6 +457,7 @@ impl World {
                     !self.scope.has_lifecycle
                 }
                 MessageBody::EntityReply { .. }
+                | MessageBody::LockReply { result: Ok(()), .. }
                 | MessageBody::ActivityTask(_)
                 | MessageBody::ActivityResult { .. }
                 | MessageBody::SubOrchestrationResult { .. } => true,
@@ -415,6 +472,11 @@ impl World {
             let picked = self.rng.random_range(0..self.copies.len());
             sent.push(self.copies.swap_remove(picked));
         }
+    }
+
+    /// The place of the last turn.
+    pub(crate) fn commits_seq(&self) -> CommitSeq {
+        self.commits.seq()
     }
 
     fn finish_load(&mut self, index: usize) {
@@ -444,10 +506,35 @@ impl World {
         let (free, gated) = mem::take(&mut self.gated).into_iter().partition(|g| g.0 <= durable);
         self.gated = gated;
         let free: Vec<(CommitSeq, ReplyId, Reply)> = free;
-        for (_, ReplyId(client), reply) in free {
+        for (_, ReplyId { client, .. }, reply) in free {
             if let Some(client) = client {
                 self.tell(client, reply);
             }
+        }
+        let (ready, queries) =
+            mem::take(&mut self.queries).into_iter().partition(|q| q.0 <= durable);
+        self.queries = queries;
+        let ready: Vec<(CommitSeq, ReplyId, usize)> = ready;
+        for (_, reply_to, ledger) in ready {
+            self.answer_query(reply_to, ledger);
+        }
+    }
+
+    /// Counts the tokens of a ledger by what it is found by. What is written may not be durable yet.
+    fn answer_query(&mut self, reply_to: ReplyId, number: usize) {
+        let count = self.storage.indexed_field(&ledger(number), "count").unwrap_or("0");
+        let reply = Reply::Operation(Ok(Some(Payload::from(count))));
+        self.gated.push((self.commits.seq(), reply_to, reply));
+    }
+
+    /// Somebody does not wait any more.
+    fn abandon(&mut self) {
+        let may_go = |client: &u64| self.model.noted[client].operation.is_call();
+        let clients: Vec<u64> = self.awaiting.keys().copied().filter(may_go).collect();
+        if let Some(client) = clients.choose(&mut self.rng)
+            && let Some(reply_to) = self.awaiting.remove(client)
+        {
+            reply_to.is_gone.set(true);
         }
     }
 }

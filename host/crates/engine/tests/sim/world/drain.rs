@@ -1,14 +1,16 @@
 //! The end of a run: no more faults, until nothing is left to do; and all checks.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use everstate_engine::partition::Request;
-use everstate_types::Payload;
+use everstate_types::{DelayedKey, Message, MessageBody, Payload};
 
 use super::{ReplyId, World};
+use crate::audit;
+use crate::entities::{is_lease, number, text_of, tokens};
 use crate::guests::SOUND;
+use crate::model::{ChangeKind, Noted};
 use crate::scripts::FAR;
-use crate::{audit, clients};
 
 impl World {
     /// Lets everything that is under way come to its end; with `to_the_end`, what waits too.
@@ -19,8 +21,11 @@ impl World {
             idle += 1;
             for lane in 0..self.lanes.len() {
                 let before = &self.lanes[lane];
-                if !(before.inputs.is_empty() && before.loads.is_empty() && before.work.is_empty())
-                {
+                let is_idle = before.inputs.is_empty()
+                    && before.loads.is_empty()
+                    && before.work.is_empty()
+                    && before.reads.is_empty();
+                if !is_idle {
                     idle = 0;
                 }
                 self.turn(lane);
@@ -40,15 +45,22 @@ impl World {
             assert!(self.step < 1_000_000, "it never comes to rest");
         }
         assert!(self.gated.is_empty(), "an answer was never let out");
-        let unanswered = self.awaiting.iter().filter_map(|client| self.model.unanswered(client));
-        let unanswered: Vec<_> = unanswered.collect();
+        assert!(self.queries.is_empty(), "a query was never answered");
+        self.storage.check_large();
+        let is_held_up = |noted: &&Noted| {
+            let awaited = noted.operation.awaited();
+            awaited.is_some_and(|entity| audit::is_locked(&self.storage, &entity))
+        };
+        let unanswered = self.awaiting.keys().filter_map(|client| self.model.unanswered(client));
+        let unanswered: Vec<_> = unanswered.filter(|noted| !is_held_up(noted)).collect();
         assert!(unanswered.is_empty(), "clients were never answered: {unanswered:?}");
         if to_the_end {
             for lane in &self.lanes {
                 assert!(!lane.partition.is_busy(), "something is stuck: {:?}", lane.partition);
             }
-            assert_eq!(self.awaiting, HashSet::new(), "clients were never told");
+            assert!(self.awaiting.is_empty(), "clients were never told: {:?}", self.awaiting);
             assert_eq!(self.storage.message_count(), 0, "a message was never consumed");
+            audit::check_locks(self);
             let left = self.storage.delayed();
             assert!(left.is_empty(), "delayed messages are left: {left:?}");
         }
@@ -74,14 +86,22 @@ impl World {
                     instance_id: instance_id.clone(),
                     name: "end".to_owned(),
                     input: Payload::null(),
-                    reply_to: ReplyId(None),
+                    reply_to: ReplyId::nobody(),
                 });
             }
             if is_resumed || !counters.is_empty() {
                 return true;
             }
         }
-        let Some((next, _)) = self.delayed.first_key_value() else { return false };
+        // What is locked looks whether it was used for ever.
+        let is_moving = |(_, message): &(&DelayedKey, &Message)| {
+            let id = &message.target;
+            let is_expiry = matches!(message.body, MessageBody::EntityExpiry);
+            !is_expiry || self.entity(id).lock.is_none()
+        };
+        let Some((next, _)) = self.delayed.iter().find(is_moving) else {
+            return to_the_end && self.scope.breaks_locks && self.break_all_locks();
+        };
         let is_near = next.due.as_millis() < self.now + FAR / 2;
         if is_near || to_the_end {
             self.now = self.now.max(next.due.as_millis());
@@ -89,16 +109,33 @@ impl World {
         is_near || to_the_end
     }
 
+    /// Where locks were broken, those that are left may be waited for in a circle. Breaks them as well.
+    fn break_all_locks(&mut self) -> bool {
+        let locked = self.storage.entities().filter(|(_, record)| record.lock.is_some());
+        let locked: Vec<_> = locked.map(|(id, _)| id.clone()).collect();
+        for instance_id in locked.iter().cloned() {
+            self.request(Request::BreakLock { instance_id, reply_to: ReplyId::nobody() });
+        }
+        !locked.is_empty()
+    }
+
     pub(super) fn check(&self) {
         self.storage.check();
         let mut lists = BTreeMap::new();
         for (id, record) in self.storage.entities() {
+            assert!(!id.is_receipt(), "{id} is kept for ever");
             let entity = id.as_entity().expect("an entity's id");
-            let number: usize = entity.key().parse().expect("a ledger");
-            lists.insert(number, clients::tokens(record.state.as_str()));
+            if is_lease(&entity) {
+                let lives = record.state.time_to_live_ms;
+                assert_eq!(lives, Some(u64::MAX), "{id} is kept for ever");
+            } else {
+                lists.insert(number(&entity), tokens(text_of(&record.state)));
+            }
         }
         let left = audit::check_end(self.ledgers, &self.storage);
         audit::check_side_effects(&self.side_effects, &self.storage);
-        self.model.check(&lists, &left);
+        self.model.check(&lists, &left, &self.view.broken);
+        let repeated = self.model.targets_of(ChangeKind::Rewind);
+        self.model.check_leases(self.view.all_lease_changes(), &repeated);
     }
 }

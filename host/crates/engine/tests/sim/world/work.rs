@@ -3,18 +3,22 @@
 
 use std::sync::atomic::Ordering;
 
-use everstate_engine::guest::{ActivityWorkItem, OrchestrationResult, OrchestrationWorkItem};
-use everstate_engine::partition::{ActivityRef, Input, Request, Work};
+use everstate_engine::guest::{
+    ActivityWorkItem, EntityOutcome, EntityWorkItem, OrchestrationResult, OrchestrationWorkItem,
+};
+use everstate_engine::partition::{ActivityRef, EntityRead, Input, Reply, Request, Work};
 use everstate_types::{EventKind, Failure, HistoryEvent, Payload};
 use rand::RngExt as _;
 
 use super::{ReplyId, SideEffect, World};
+use crate::entities::{self, Surroundings, split_due};
 use crate::guests;
 use crate::model::{ChangeKind, Operation, root};
 use crate::scripts::fate;
 
 impl World {
     pub(super) fn run_guest(&mut self, index: usize) {
+        self.run_read(index);
         let count = self.lanes[index].work.len();
         if count == 0 {
             return;
@@ -47,7 +51,7 @@ impl World {
                 Input::ActivityRan { instance_id, message_key, task, result }
             }
             Work::Entity { instance_id, token, item } => {
-                let outcome = guests::run_entity(self.ledgers, &mut self.rng, &item);
+                let outcome = Box::new(self.run_entity(&item));
                 if is_repeated {
                     let (instance_id, outcome) = (instance_id.clone(), outcome.clone());
                     let copy = Input::EntityRan { instance_id, token, outcome };
@@ -61,6 +65,46 @@ impl World {
         if let Some(request) = hasty {
             self.lanes[index].inputs.push_front(Input::Request(request));
         }
+    }
+
+    /// Runs an operation that changes nothing, if one waits.
+    fn run_read(&mut self, index: usize) {
+        let count = self.lanes[index].reads.len();
+        if count == 0 {
+            return;
+        }
+        let picked = self.rng.random_range(0..count);
+        let (seq, EntityRead { item, reply_to, .. }) = self.lanes[index].reads.swap_remove(picked);
+        let mut outcome = self.run_operations(&item);
+        assert_eq!(outcome.state, item.state, "{:?} has changed something", item.operations);
+        let done = outcome.results.pop().expect("one operation");
+        self.gated.push((seq, reply_to, Reply::Operation(done.result)));
+    }
+
+    /// Runs operations, and stores a large state by itself.
+    fn run_entity(&mut self, item: &EntityWorkItem) -> EntityOutcome {
+        let mut outcome = self.run_operations(item);
+        if let Some(value) = &outcome.state.value
+            && item.state.value.as_ref() != Some(value)
+        {
+            outcome.large = self.storage.store_large(value);
+        }
+        outcome
+    }
+
+    fn run_operations(&mut self, item: &EntityWorkItem) -> EntityOutcome {
+        for operation in &item.operations {
+            let input = operation.input.as_ref().map_or("", Payload::as_str);
+            let is_early = split_due(input).1.is_some_and(|due| due > self.latest);
+            assert!(!is_early, "{operation:?} comes early at {}", item.entity);
+        }
+        let surroundings = Surroundings {
+            ledgers: self.ledgers,
+            now: self.now,
+            lease_ms: self.lease_ms,
+            repaired: &self.repaired,
+        };
+        entities::run_entity(surroundings, &mut self.rng, item)
     }
 
     /// Nothing comes before the clock has shown its time.
@@ -79,19 +123,18 @@ impl World {
     /// A turn after a rewind knows of it.
     fn check_rewound(&self, item: &OrchestrationWorkItem) {
         let id = &item.instance_id;
-        let stored =
-            || self.storage.orchestration(id).map(|found| (found.execution_id, found.rewinds));
-        let Some((execution_id, rewinds)) = self.rewinds.get(id).copied().or_else(stored) else {
-            return;
-        };
-        if execution_id != item.execution_id {
+        let Some(record) = self.orchestration(id) else { return };
+        if record.execution_id != item.execution_id {
             // It was replaced, and this turn comes to nothing.
             return;
         }
         let is_rewind =
             |event: &&HistoryEvent| matches!(event.kind, EventKind::ExecutionRewound { .. });
         let known = item.history.iter().chain(item.new_events.iter()).filter(is_rewind).count();
-        assert_eq!(known, rewinds as usize, "{id} runs and does not know that it was rewound");
+        assert_eq!(
+            known, record.rewinds as usize,
+            "{id} runs and does not know that it was rewound"
+        );
     }
 
     /// Now and then somebody rewinds an orchestration while the turn runs that fails.
