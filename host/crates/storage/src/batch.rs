@@ -1,9 +1,10 @@
 //! A commit as one RocksDB write. This is the path of every change: keys and values are encoded
 //! into buffers that are kept from commit to commit.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use everstate_engine::storage::{CommitBatch, Indexed, OrchestrationRow};
+use everstate_engine::storage::{CommitBatch, EntityRow, Indexed, OrchestrationRow};
 use everstate_types::{ExecutionId, InstanceId};
 use rocksdb::{DB, ReadOptions, WriteBatch};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::codec;
 use crate::db::Families;
 use crate::error::Result;
-use crate::index::Entries;
+use crate::index::{self, Entries, IndexedEntity};
 use crate::key::{self, MetaKey, Row};
 use crate::mark::CommitMark;
 use crate::read::read_error;
@@ -31,14 +32,29 @@ pub(crate) struct BatchEncoder {
     key: Vec<u8>,
     end: Vec<u8>,
     value: Vec<u8>,
-    /// What the index has of an orchestration, and what it has to have.
+    /// What the index has of an instance, and what it has to have.
     entries_before: Entries,
     entries_now: Entries,
+    /// The entities that are stored without a state, because they are locked. The engine does not
+    /// say of an entity whether it had one, and asking the disk at each commit would be slow.
+    stateless: HashSet<InstanceId>,
+    /// Rows that were deleted by the last write and had something in them.
+    rows_deleted: u64,
     /// Bytes of the last write; the next one is probably like it.
     last_bytes: usize,
 }
 
 impl BatchEncoder {
+    /// For a database with these entities that are stored without a state.
+    pub(crate) fn new(stateless: HashSet<InstanceId>) -> Self {
+        Self { stateless, ..Self::default() }
+    }
+
+    /// How many rows of instances the last write deletes that were more than a lock.
+    pub(crate) fn rows_deleted(&self) -> u64 {
+        self.rows_deleted
+    }
+
     /// The write that makes this commit. All commits before it are in `db`.
     pub(crate) fn encode(
         &mut self,
@@ -48,6 +64,7 @@ impl BatchEncoder {
         mark: CommitMark,
     ) -> Result<WriteBatch> {
         let mut batch = WriteBatch::with_capacity_bytes(self.last_bytes + self.last_bytes / 4);
+        self.rows_deleted = 0;
         for (id, row) in &commit.orchestrations {
             if let Some(execution) = row.replaces {
                 // Before the new chunks are put: they may have the same keys.
@@ -62,15 +79,10 @@ impl BatchEncoder {
             key::instance(&mut self.key, id);
             batch.delete_cf(families.instances, &self.key);
             self.change_index(families, &mut batch, id, Some(&row.indexed), None);
+            self.rows_deleted += 1;
         }
-        for (id, record) in &commit.entities {
-            key::instance(&mut self.key, id);
-            if let Some(record) = record {
-                codec::encode(&mut self.value, Row::Instance(id), &self.key, record)?;
-                batch.put_cf(families.instances, &self.key, &self.value);
-            } else {
-                batch.delete_cf(families.instances, &self.key);
-            }
+        for (id, row) in &commit.entities {
+            self.put_entity(families, &mut batch, id, row)?;
         }
         for (id, message) in &commit.messages_sent {
             let key = key::message(*id);
@@ -148,6 +160,41 @@ impl BatchEncoder {
         Ok(())
     }
 
+    fn put_entity(
+        &mut self,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        id: &InstanceId,
+        row: &EntityRow,
+    ) -> Result<()> {
+        key::instance(&mut self.key, id);
+        if let Some(record) = &row.record {
+            let without_value;
+            let stored = if let Some(large) = record.large {
+                // Not the kind of write that entries are: it is repeated as often as the row.
+                batch.put_cf(families.index, index::large(large), []);
+                let mut bare = record.clone();
+                bare.state.value = None;
+                without_value = bare;
+                &without_value
+            } else {
+                record
+            };
+            codec::encode(&mut self.value, Row::Instance(id), &self.key, stored)?;
+            batch.put_cf(families.instances, &self.key, &self.value);
+        } else {
+            batch.delete_cf(families.instances, &self.key);
+            self.rows_deleted += u64::from(row.indexed.is_some() && !self.stateless.contains(id));
+        }
+        for large in &row.freed {
+            batch.delete_cf(families.index, index::large(*large));
+        }
+        if !id.is_receipt() {
+            self.change_entity_index(families, batch, id, row);
+        }
+        Ok(())
+    }
+
     /// Deletes all chunks of an execution. Reads their keys, and nothing else.
     fn delete_history(
         &mut self,
@@ -182,8 +229,7 @@ impl BatchEncoder {
         Ok(())
     }
 
-    /// Writes the difference between what the index has of an orchestration and what it has to
-    /// have.
+    /// Changes what the index has of an orchestration to what it has to have.
     fn change_index(
         &mut self,
         families: &Families<'_>,
@@ -192,11 +238,39 @@ impl BatchEncoder {
         before: Option<&Indexed>,
         now: Option<&Indexed>,
     ) {
+        if before != now {
+            self.entries_before.set(id, before);
+            self.entries_now.set(id, now);
+            self.write_difference(families, batch);
+        }
+    }
+
+    /// Changes what the index has of an entity to what it has to have.
+    fn change_entity_index(
+        &mut self,
+        families: &Families<'_>,
+        batch: &mut WriteBatch,
+        id: &InstanceId,
+        row: &EntityRow,
+    ) {
+        let had_state = self.stateless.is_empty() || !self.stateless.contains(id);
+        let before = row.indexed.as_deref();
+        let before = before.map(|fields| IndexedEntity { has_state: had_state, fields });
+        let now = row.record.as_ref().map(IndexedEntity::of);
         if before == now {
             return;
         }
-        self.entries_before.set(id, before);
-        self.entries_now.set(id, now);
+        self.entries_before.set_entity(id, before);
+        self.entries_now.set_entity(id, now);
+        self.write_difference(families, batch);
+        if now.is_some_and(|now| !now.has_state) {
+            self.stateless.insert(id.clone());
+        } else if !had_state {
+            self.stateless.remove(id);
+        }
+    }
+
+    fn write_difference(&mut self, families: &Families<'_>, batch: &mut WriteBatch) {
         for key in self.entries_before.keys_not_in(&self.entries_now) {
             // It is there, and was put once: as with messages. An orchestration that passes through
             // a status in a moment leaves nothing of that in the files.

@@ -91,7 +91,8 @@ pub(crate) fn damaged(row: Row<'_>, reason: impl Into<String>) -> Error {
     Error::Damaged { row: row.to_string(), reason: reason.into() }
 }
 
-fn checksum(key: &[u8], body: &[u8]) -> u32 {
+/// CRC-32 (IEEE) of a key and of what is stored under it.
+pub(crate) fn checksum(key: &[u8], body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
     hasher.update(body);

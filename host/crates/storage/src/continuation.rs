@@ -7,13 +7,17 @@
 use std::fmt::Write as _;
 
 use everstate_engine::storage::WrongContinuation;
-use everstate_types::{InstanceId, Timestamp};
+use everstate_types::{EntityId, InstanceId, Timestamp};
 
 use crate::error::{Error, Result};
 
 /// The first byte of each kind of place.
 const CREATED: u8 = 1;
 const ID: u8 = 2;
+const ENTITY: u8 = 3;
+
+/// Stands between the name and the key of an entity. No name has it.
+const NAME_END: u8 = 0;
 
 /// Characters of a wrong text that the error repeats.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -25,13 +29,16 @@ pub(crate) enum Position {
     Created(Timestamp, InstanceId),
     /// In the order of the ids.
     Id(InstanceId),
+    /// In the order of the names and keys of entities.
+    Entity(EntityId),
 }
 
 impl Position {
-    /// The orchestration there.
-    pub(crate) fn id(&self) -> &InstanceId {
+    /// The instance there.
+    pub(crate) fn instance_id(&self) -> InstanceId {
         match self {
-            Self::Created(_, id) | Self::Id(id) => id,
+            Self::Created(_, id) | Self::Id(id) => id.clone(),
+            Self::Entity(entity) => entity.instance_id(),
         }
     }
 
@@ -39,13 +46,22 @@ impl Position {
     pub(crate) fn to_text(&self) -> String {
         let mut bytes = Vec::new();
         match self {
-            Self::Created(created_at, _) => {
+            Self::Created(created_at, id) => {
                 bytes.push(CREATED);
                 bytes.extend_from_slice(&created_at.as_millis().to_be_bytes());
+                bytes.extend_from_slice(id.as_str().as_bytes());
             }
-            Self::Id(_) => bytes.push(ID),
+            Self::Id(id) => {
+                bytes.push(ID);
+                bytes.extend_from_slice(id.as_str().as_bytes());
+            }
+            Self::Entity(entity) => {
+                bytes.push(ENTITY);
+                bytes.extend_from_slice(entity.name().as_bytes());
+                bytes.push(NAME_END);
+                bytes.extend_from_slice(entity.key().as_bytes());
+            }
         }
-        bytes.extend_from_slice(self.id().as_str().as_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
         bytes.iter().fold(String::new(), |mut text, byte| {
             write!(text, "{byte:02x}").expect("a String takes what is written");
@@ -77,6 +93,10 @@ fn from_bytes(bytes: &[u8]) -> Option<Position> {
             Some(Position::Created(created_at, instance_id(id)?))
         }
         (&ID, id) => Some(Position::Id(instance_id(id)?)),
+        (&ENTITY, entity) => {
+            let (name, key) = str::from_utf8(entity).ok()?.split_once(char::from(NAME_END))?;
+            Some(Position::Entity(EntityId::from_stored(name, key)))
+        }
         _ => None,
     }
 }

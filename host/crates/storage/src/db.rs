@@ -1,31 +1,41 @@
 //! [`RocksStorage`]: the database in its folder, opened and locked; writes and syncs. Reads are in
-//! `recovery.rs`, `read.rs` and `query.rs`.
+//! `recovery.rs`, `read.rs`, `query.rs` and `entity_query.rs`.
 
 use std::fmt;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use everstate_engine::storage::{
-    self, Cached, CommitBatch, InstanceFilter, InstancePage, InstanceQuery, Recovered, Storage,
-    StoredInstance,
+    self, Cached, CommitBatch, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage,
+    InstanceQuery, Recovered, Storage, StoredInstance,
 };
-use everstate_types::InstanceId;
+use everstate_types::{InstanceId, LargeId, Payload};
 use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind};
 
 use crate::batch::BatchEncoder;
 use crate::config::StorageConfig;
 use crate::error::{Error, Result};
 use crate::format;
-use crate::key::Family;
+use crate::key::{Family, MetaKey};
+use crate::large::{LARGE_BYTES_MIN, LargeValues};
 use crate::mark::{self, CommitMark};
-use crate::options;
+use crate::sweep::Sweeper;
+use crate::{meta, options, recovery};
+
+/// Ids of large values that are reserved together, so that few of them cost a write.
+const LARGE_IDS_RESERVED: u64 = 1_024;
 
 /// Durable state in a folder. See the crate's documentation.
 pub struct RocksStorage {
     path: PathBuf,
-    db: DB,
+
+    /// Ends before the database is closed.
+    sweeper: Sweeper,
+    large: LargeValues,
+    db: Arc<DB>,
 
     /// Only the committer writes, so nobody ever waits for this.
     encoder: Mutex<BatchEncoder>,
@@ -51,11 +61,17 @@ impl RocksStorage {
         let db = open_or_repair(path, config)?;
         format::write_into_new(&db)?;
         let last = CommitMark::read(&db)?.commit;
+        let large = LargeValues::open(path, recovery::read_large_ids(&db)?)?;
+        let encoder = BatchEncoder::new(recovery::read_stateless(&db)?);
+        let db = Arc::new(db);
+        let sweeper = Sweeper::start(Arc::clone(&db))?;
         tracing::debug!(path = %path.display(), last, "the data folder is open");
         Ok(Self {
             path: path.to_owned(),
+            sweeper,
+            large,
             db,
-            encoder: Mutex::default(),
+            encoder: Mutex::new(encoder),
             written: AtomicU64::new(last),
             // RocksDB has written all that it found in the log into files.
             synced: AtomicU64::new(last),
@@ -65,6 +81,11 @@ impl RocksStorage {
     /// The database, for reads.
     pub(crate) fn db(&self) -> &DB {
         &self.db
+    }
+
+    /// The large values, for reads.
+    pub(crate) fn large(&self) -> &LargeValues {
+        &self.large
     }
 
     /// The column families, looked up by their names.
@@ -89,6 +110,13 @@ impl RocksStorage {
         let batch = encoder.encode(&self.db, &self.families(), commit, mark)?;
         self.db.write_opt(batch, &options::of_commit()).map_err(Error::Write)?;
         self.written.store(mark.commit, Ordering::Release);
+        let mut freed = commit.entities.iter().flat_map(|(_, row)| &row.freed).copied().peekable();
+        if freed.peek().is_some() {
+            self.large.free(mark.commit, freed);
+        }
+        if encoder.rows_deleted() > 0 {
+            self.sweeper.note_deleted(encoder.rows_deleted());
+        }
         Ok(())
     }
 
@@ -96,7 +124,23 @@ impl RocksStorage {
         let written = self.written.load(Ordering::Acquire);
         self.db.flush_wal(true).map_err(Error::Write)?;
         self.synced.fetch_max(written, Ordering::AcqRel);
+        self.large.note_durable(written);
         Ok(())
+    }
+
+    fn store_large_value(&self, value: &Payload) -> Result<Option<LargeId>> {
+        if value.len() < LARGE_BYTES_MIN {
+            return Ok(None);
+        }
+        self.large.store(value, || self.reserve_large_ids()).map(Some)
+    }
+
+    /// Ids that no large value has had or will have again. Called by one thread at a time.
+    fn reserve_large_ids(&self) -> Result<Range<u64>> {
+        let begin = meta::read(&self.db, MetaKey::LargeEnd)?.unwrap_or_default();
+        let end = begin + LARGE_IDS_RESERVED;
+        meta::write(&self.db, MetaKey::LargeEnd, &end)?;
+        Ok(begin..end)
     }
 }
 
@@ -119,6 +163,18 @@ impl Storage for RocksStorage {
 
     fn count(&self, filter: &InstanceFilter) -> storage::Result<u64> {
         Ok(self.read_count(filter)?)
+    }
+
+    fn query_entities(&self, query: &EntityQuery) -> storage::Result<EntityPage> {
+        Ok(self.read_entity_page(query)?)
+    }
+
+    fn count_entities(&self, filter: &EntityFilter) -> storage::Result<u64> {
+        Ok(self.read_entity_count(filter)?)
+    }
+
+    fn store_large(&self, value: &Payload) -> storage::Result<Option<LargeId>> {
+        Ok(self.store_large_value(value)?)
     }
 
     fn write(&self, batch: &CommitBatch) -> storage::Result<()> {

@@ -93,6 +93,32 @@ pub enum Error {
         cause: postcard::Error,
     },
 
+    /// The operating system cannot start a thread.
+    #[error("a thread of the storage cannot be started: {cause}")]
+    Thread {
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
+    /// The file of a large value, or the folder of these, cannot be read.
+    #[error("the file {} of a large value cannot be read: {cause}", path.display())]
+    ReadLarge {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
+    /// The file of a large value, or the folder of these, cannot be written: the disk is full, or
+    /// failed.
+    #[error("the file {} of a large value cannot be written: {cause}", path.display())]
+    WriteLarge {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
     /// RocksDB could not read: the disk failed, or a file is missing.
     #[error("the data cannot be read: {0}")]
     Read(rocksdb::Error),

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, DBRecoveryMode, IteratorMode, WriteBatch};
+use rocksdb::{DB, DBRecoveryMode, IteratorMode};
 
 use crate::codec;
 use crate::db::{family, open_error};
 use crate::error::{Error, Result};
 use crate::key::{Family, MetaKey, Row};
-use crate::options;
+use crate::{meta, options};
 
 /// The version that this crate reads and writes. docs/storage-format.md has the history.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// Refuses a folder that has the column families of another version, before RocksDB refuses it with
 /// a message that says less, or adds to it those that it lacks.
@@ -30,7 +30,7 @@ pub(crate) fn refuse_other_families(path: &Path) -> Result<()> {
     }
     let db = DB::open_cf_for_read_only(&options, path, [meta], false)
         .map_err(|cause| open_error(path, cause))?;
-    match read(&db)? {
+    match meta::read(&db, MetaKey::Format)? {
         Some(found) if found != FORMAT => Err(wrong_version(path, found)),
         // RocksDB names the column families that should not be there. Those that are missing were
         // not created yet when the first open was interrupted.
@@ -40,7 +40,7 @@ pub(crate) fn refuse_other_families(path: &Path) -> Result<()> {
 
 /// Refuses a database of another version.
 pub(crate) fn refuse_other_version(path: &Path, db: &DB) -> Result<()> {
-    match read(db)? {
+    match meta::read(db, MetaKey::Format)? {
         Some(found) if found != FORMAT => Err(wrong_version(path, found)),
         _ => Ok(()),
     }
@@ -48,28 +48,11 @@ pub(crate) fn refuse_other_version(path: &Path, db: &DB) -> Result<()> {
 
 /// Writes the version into a new database.
 pub(crate) fn write_into_new(db: &DB) -> Result<()> {
-    match read(db)? {
-        Some(_) => Ok(()),
-        None if is_empty(db)? => write(db, FORMAT),
+    match meta::read(db, MetaKey::Format)? {
+        Some::<u32>(_) => Ok(()),
+        None if is_empty(db)? => meta::write(db, MetaKey::Format, &FORMAT),
         None => Err(codec::damaged(Row::Meta(MetaKey::Format), "it is missing")),
     }
-}
-
-/// Writes the version, durably.
-pub(crate) fn write(db: &DB, version: u32) -> Result<()> {
-    let key = MetaKey::Format;
-    let mut value = Vec::new();
-    codec::encode(&mut value, Row::Meta(key), key.as_str().as_bytes(), &version)?;
-    let mut batch = WriteBatch::new();
-    batch.put_cf(family(db, Family::Meta), key.as_str(), value);
-    db.write(batch).map_err(Error::Write)?;
-    db.flush_wal(true).map_err(Error::Write)
-}
-
-fn read(db: &DB) -> Result<Option<u32>> {
-    let key = MetaKey::Format;
-    let value = db.get_pinned_cf(family(db, Family::Meta), key.as_str()).map_err(Error::Read)?;
-    value.map(|value| codec::decode(Row::Meta(key), key.as_str().as_bytes(), &value)).transpose()
 }
 
 /// Whether nothing was ever stored. Only asked where the version is missing.

@@ -25,7 +25,8 @@ pub(crate) enum Family {
     Messages,
     /// Messages that are delivered later: `[due u64][guid 16]`.
     Timers,
-    /// What orchestrations are found by: see [`index`](crate::index). Its values are empty.
+    /// What orchestrations and entities are found by, and the large values that rows refer to: see
+    /// [`index`](crate::index). Its values are empty.
     Index,
     /// Facts about the whole: see [`MetaKey`].
     Meta,
@@ -68,6 +69,8 @@ pub(crate) enum MetaKey {
     DelayedLow,
     /// The last commit: see [`CommitMark`](crate::mark::CommitMark).
     CommitMark,
+    /// No large value has this id or a greater one, a `u64`.
+    LargeEnd,
 }
 
 impl MetaKey {
@@ -78,6 +81,7 @@ impl MetaKey {
             Self::MessageLow => "message-low",
             Self::DelayedLow => "delayed-low",
             Self::CommitMark => "commit-mark",
+            Self::LargeEnd => "large-end",
         }
     }
 }

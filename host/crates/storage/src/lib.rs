@@ -7,8 +7,10 @@
 //! - `history`: the histories of orchestrations that did not fit into one value with their row;
 //! - `messages`: sent and not yet consumed; read at a start only, never while running;
 //! - `timers`: messages that are delivered later; likewise;
-//! - `index`: what orchestrations are found by, changed together with their rows;
+//! - `index`: what orchestrations and entities are found by, changed together with their rows;
 //! - `meta`: the version of the format and where recovery begins.
+//!
+//! Values that are too large for a commit are files of their own in the folder `large`.
 //!
 //! A commit of the engine is one RocksDB write. All column families share one log, so that what a
 //! crash leaves is a prefix of the commits. A write returns before it is durable; a sync makes all
@@ -22,17 +24,21 @@ mod codec;
 mod config;
 mod continuation;
 mod db;
+mod entity_query;
 mod error;
 mod format;
 mod index;
 mod key;
+mod large;
 mod mark;
+mod meta;
 mod options;
 mod query;
 mod read;
 mod recovery;
 mod row;
 mod scan;
+mod sweep;
 #[cfg(test)]
 mod tests;
 

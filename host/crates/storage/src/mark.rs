@@ -16,10 +16,10 @@ use rocksdb::{DB, DBRecoveryMode};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
-use crate::db::{family, open_error};
+use crate::db::open_error;
 use crate::error::{Error, Result};
 use crate::key::{Family, MetaKey, Row};
-use crate::options;
+use crate::{meta, options};
 
 /// Most bytes of a stored mark: the envelope and two numbers.
 const STORED_BYTES_MAX: usize = 5 + 2 * 10;
@@ -42,11 +42,7 @@ pub(crate) struct CommitMark {
 impl CommitMark {
     /// The mark of the last commit in the database.
     pub(crate) fn read(db: &DB) -> Result<Self> {
-        let key = MetaKey::CommitMark.as_str();
-        let value = db.get_pinned_cf(family(db, Family::Meta), key).map_err(Error::Read)?;
-        value.map_or(Ok(Self::default()), |value| {
-            codec::decode(Row::Meta(MetaKey::CommitMark), key.as_bytes(), &value)
-        })
+        Ok(meta::read(db, MetaKey::CommitMark)?.unwrap_or_default())
     }
 }
 
@@ -59,12 +55,7 @@ pub(crate) fn refuse_lost_commits(db: &DB, promised: u64) -> Result<()> {
         return Ok(());
     }
     // RocksDB has taken the log for whole and deletes it. A mark that contradicts itself stays.
-    let key = MetaKey::CommitMark;
-    let mut value = Vec::new();
-    let mark = CommitMark { commit, synced };
-    codec::encode(&mut value, Row::Meta(key), key.as_str().as_bytes(), &mark)?;
-    db.put_cf(family(db, Family::Meta), key.as_str(), value).map_err(Error::Write)?;
-    db.flush_wal(true).map_err(Error::Write)?;
+    meta::write(db, MetaKey::CommitMark, &CommitMark { commit, synced })?;
     let reason = format!("it ends with commit {commit}, though commit {synced} was durable");
     Err(Error::Damaged { row: "the log".to_owned(), reason })
 }

@@ -6,17 +6,17 @@ use everstate_types::{InstanceId, OrchestrationRecord};
 use crate::codec::damaged;
 use crate::continuation::{self, Position};
 use crate::db::RocksStorage;
-use crate::error::Result;
-use crate::index::{Entries, IndexKind};
+use crate::error::{Error, Result};
+use crate::index::Entries;
 use crate::key::Row;
 use crate::read::View;
-use crate::scan::{Candidate, Scan, driving_kind};
+use crate::scan::{Candidate, Scan, ScannedBy};
 
-/// Most orchestrations that are looked at for one page, whether they fit or not: the time that a
+/// Most instances that are looked at for one page, whether they fit or not: the time that a
 /// page takes has a bound.
 pub(crate) const CANDIDATES_MAX: usize = 10_000;
 
-/// Bytes of rows that are read for one page; the row that reaches them is the last.
+/// Bytes of rows and large values that are read for one page; the row that reaches them is the last.
 pub(crate) const CANDIDATE_BYTES_MAX: usize = 16 << 20;
 
 impl RocksStorage {
@@ -26,29 +26,14 @@ impl RocksStorage {
         let after = query.continuation.as_deref().map(|text| start_of_page(filter, text));
         let after = after.transpose()?;
         let view = View::new(self, true);
-        let mut scan = Scan::begin(&view, filter, after.as_ref())?;
+        let scan = Scan::begin(&view, filter, after.as_ref())?;
         let mut loader = Loader::new(&view);
-        let mut page = InstancePage::default();
-        let mut last: Option<Position> = None;
-        let (mut candidates, mut bytes) = (0, 0);
-        while let Some(candidate) = scan.next()? {
-            if let Some(last) = &last
-                && (page.instances.len() >= query.page_size
-                    || candidates >= CANDIDATES_MAX
-                    || bytes >= CANDIDATE_BYTES_MAX)
-            {
-                page.continuation = Some(last.to_text());
-                break;
-            }
-            let (record, row_bytes) = loader.load(&candidate)?;
-            candidates += 1;
-            bytes += row_bytes;
-            if fits(filter, candidate.position.id(), &record) {
-                page.instances.push((candidate.position.id().clone(), record));
-            }
-            last = Some(candidate.position);
-        }
-        Ok(page)
+        let (instances, continuation) = fill_page(scan, query.page_size, |candidate| {
+            let (record, bytes) = loader.load(candidate)?;
+            let id = candidate.position.instance_id();
+            Ok((fits(filter, &id, &record).then_some((id, record)), bytes))
+        })?;
+        Ok(InstancePage { instances, continuation })
     }
 
     /// How many orchestrations fit.
@@ -63,7 +48,7 @@ impl RocksStorage {
         let mut count = 0;
         while let Some(candidate) = scan.next()? {
             let (record, _) = loader.load(&candidate)?;
-            count += u64::from(fits(filter, candidate.position.id(), &record));
+            count += u64::from(fits(filter, &candidate.position.instance_id(), &record));
         }
         Ok(count)
     }
@@ -82,40 +67,78 @@ impl<'a> Loader<'a> {
 
     /// The record, and how many bytes its row has.
     fn load(&mut self, candidate: &Candidate) -> Result<(OrchestrationRecord, usize)> {
-        let id = candidate.position.id();
-        let (record, bytes) = self.view.record(id)?.ok_or_else(|| {
-            damaged(Row::Index, format!("it has an entry of `{id}`, which is not stored"))
-        })?;
-        self.entries.set(id, Some(&Indexed::of(&record)));
-        if self.entries.keys().all(|key| key != candidate.key) {
-            let reason = format!("it has an entry of `{id}` that does not fit what is stored");
-            return Err(damaged(Row::Index, reason));
-        }
+        let id = candidate.position.instance_id();
+        let (record, bytes) = self.view.record(&id)?.ok_or_else(|| not_stored(&id))?;
+        self.entries.set(&id, Some(&Indexed::of(&record)));
+        check_entry(&self.entries, candidate, &id)?;
         Ok((record, bytes))
     }
+}
+
+/// Looks at candidates until the page is full or has taken its time: what is in it, and where the
+/// next one begins. `load` gives what fits, and how many bytes were read for it.
+pub(crate) fn fill_page<T>(
+    mut scan: Scan<'_>,
+    page_size: usize,
+    mut load: impl FnMut(&Candidate) -> Result<(Option<T>, usize)>,
+) -> Result<(Vec<T>, Option<String>)> {
+    let mut page = Vec::new();
+    let mut last: Option<Position> = None;
+    let (mut candidates, mut bytes) = (0, 0);
+    while let Some(candidate) = scan.next()? {
+        if let Some(last) = &last
+            && (page.len() >= page_size
+                || candidates >= CANDIDATES_MAX
+                || bytes >= CANDIDATE_BYTES_MAX)
+        {
+            return Ok((page, Some(last.to_text())));
+        }
+        let (fitting, bytes_read) = load(&candidate)?;
+        candidates += 1;
+        bytes += bytes_read;
+        page.extend(fitting);
+        last = Some(candidate.position);
+    }
+    Ok((page, None))
+}
+
+/// Checks that the row of the candidate needs the entry that led to it. `entries` are all that it
+/// needs.
+pub(crate) fn check_entry(entries: &Entries, candidate: &Candidate, id: &InstanceId) -> Result<()> {
+    if entries.keys().any(|key| key == candidate.key) {
+        return Ok(());
+    }
+    let reason = format!("it has an entry of `{id}` that does not fit what is stored");
+    Err(damaged(Row::Index, reason))
+}
+
+/// The error for an entry whose row is missing.
+pub(crate) fn not_stored(id: &InstanceId) -> Error {
+    damaged(Row::Index, format!("it has an entry of `{id}`, which is not stored"))
 }
 
 /// The place that a continuation names, if it is one in the order of this filter's scan.
 fn start_of_page(filter: &InstanceFilter, text: &str) -> Result<Position> {
     let position = Position::from_text(text)?;
-    let by_id = driving_kind(filter) == IndexKind::Id;
-    if by_id == matches!(position, Position::Id(_)) {
-        Ok(position)
-    } else {
-        Err(continuation::wrong(text))
+    match (&position, ScannedBy::of(filter)) {
+        (Position::Id(_), ScannedBy::Id)
+        | (Position::Created(..), ScannedBy::CustomStatus | ScannedBy::Tag | ScannedBy::Name) => {
+            Ok(position)
+        }
+        _ => Err(continuation::wrong(text)),
     }
 }
 
 /// Whether all entries that the scan for this filter finds fit, so that nothing need be loaded.
 fn keys_suffice(filter: &InstanceFilter) -> bool {
-    match driving_kind(filter) {
-        IndexKind::Name => true,
-        IndexKind::Id => {
+    match ScannedBy::of(filter) {
+        ScannedBy::Name => true,
+        ScannedBy::Id => {
             let rest = InstanceFilter { id_prefix: None, ..filter.clone() };
             rest == InstanceFilter::default()
         }
         // Their keys have hashes.
-        IndexKind::Tag | IndexKind::CustomStatus => false,
+        ScannedBy::Tag | ScannedBy::CustomStatus => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads of one instance, and reads as of one moment.
 
 use everstate_engine::storage::{Cached, StoredInstance};
-use everstate_types::{HistoryEvent, InstanceId, OrchestrationRecord};
+use everstate_types::{EntityRecord, HistoryEvent, InstanceId, OrchestrationRecord};
 use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier, Snapshot};
 
 use crate::codec::{damaged, decode};
@@ -45,6 +45,17 @@ impl<'a> View<'a> {
         Ok(Some((record, value.len())))
     }
 
+    /// The record of an entity without a large value, and how many bytes its row has; `None` if none
+    /// is stored.
+    pub(crate) fn entity(&self, id: &InstanceId) -> Result<Option<(EntityRecord, usize)>> {
+        let mut key = Vec::new();
+        key::instance(&mut key, id);
+        let Some(value) = self.storage.get_instance(&key, &self.options())? else {
+            return Ok(None);
+        };
+        Ok(Some((decode(Row::Instance(id), &key, &value)?, value.len())))
+    }
+
     fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
         options.set_snapshot(&self.snapshot);
@@ -56,12 +67,26 @@ impl<'a> View<'a> {
 impl RocksStorage {
     /// What is stored of an instance.
     pub(crate) fn read_instance(&self, id: &InstanceId) -> Result<Option<StoredInstance>> {
-        self.read_in_tier(id, ReadTier::All)
+        let found = self.read_in_tier(id, ReadTier::All)?;
+        if !has_large_value(found.as_ref()) {
+            return Ok(found);
+        }
+        // The value is elsewhere, and a commit may come between the two reads and free it: once
+        // more, while nothing is removed that is freed from now on.
+        let large = self.large().begin_read();
+        let mut found = self.read_in_tier(id, ReadTier::All)?;
+        if let Some(StoredInstance::Entity(record)) = &mut found
+            && let Some(value) = record.large
+        {
+            record.state.value = Some(large.value(Row::Instance(id), value)?);
+        }
+        Ok(found)
     }
 
     /// What is stored of an instance, if RocksDB has it in memory.
     pub(crate) fn read_cached_instance(&self, id: &InstanceId) -> Result<Cached> {
         match self.read_in_tier(id, ReadTier::BlockCache) {
+            Ok(found) if has_large_value(found.as_ref()) => Ok(Cached::WouldBlock),
             Ok(found) => Ok(Cached::Found(found)),
             Err(Error::Read(cause)) if cause.kind() == ErrorKind::Incomplete => {
                 Ok(Cached::WouldBlock)
@@ -70,6 +95,7 @@ impl RocksStorage {
         }
     }
 
+    /// What is stored of an instance, without a large value.
     fn read_in_tier(&self, id: &InstanceId, tier: ReadTier) -> Result<Option<StoredInstance>> {
         let mut key = Vec::new();
         key::instance(&mut key, id);
@@ -149,6 +175,10 @@ impl RocksStorage {
         check_beginning(Row::History(id), &history)?;
         Ok(history)
     }
+}
+
+fn has_large_value(found: Option<&StoredInstance>) -> bool {
+    matches!(found, Some(StoredInstance::Entity(record)) if record.large.is_some())
 }
 
 fn read_options(tier: ReadTier) -> ReadOptions {

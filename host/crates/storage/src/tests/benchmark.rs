@@ -2,17 +2,24 @@
 //! `--run-ignored only --no-capture -E 'package(everstate-storage) and test(benchmark)'`. Prints
 //! figures, asserts nothing.
 
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use everstate_engine::storage::{
-    CommitBatch, InstanceFilter, InstanceQuery, OrchestrationRow, Storage,
+    CommitBatch, EntityFilter, EntityQuery, EntityRow, InstanceFilter, InstanceQuery,
+    OrchestrationRow, Storage,
 };
-use everstate_types::{EntityId, EventKind, FunctionName, InstanceId, RuntimeStatus};
+use everstate_types::{EntityId, EventKind, FunctionName, InstanceId, Payload, RuntimeStatus};
 
 use super::{
-    after, both_turns, commit, delayed_key, entity_record, open, row, time, timer_message,
+    after, both_turns, commit, delayed_key, entity_record, new_entity_row, open, row, time,
+    timer_message,
 };
 use crate::RocksStorage;
+
+/// How many entities there are.
+const KEYS: u64 = 100_000;
 
 /// Rows of each kind in one commit.
 const ROWS: u64 = 64;
@@ -26,9 +33,12 @@ fn batch(number: u64) -> CommitBatch {
         (InstanceId::orchestration(&id).unwrap(), row)
     });
     let entities = (0..ROWS).map(|row| {
-        let key = spread(number * ROWS + row) % 100_000;
-        let id = EntityId::new("Register", &key.to_string()).unwrap().instance_id();
-        (id, Some(entity_record(&format!("\"{}\"", "v".repeat(100)))))
+        let number = number * ROWS + row;
+        let key = (number % KEYS).to_string();
+        let id = EntityId::new("Register", &key).unwrap().instance_id();
+        let row = new_entity_row(entity_record(&format!("\"{}\"", "v".repeat(100))));
+        // Each key has its turn before the first has another.
+        (id, EntityRow { indexed: (number >= KEYS).then(Vec::new), ..row })
     });
     CommitBatch {
         orchestrations: orchestrations.collect(),
@@ -73,6 +83,51 @@ fn benchmark_of_commits() {
     }
 }
 
+/// What commits wait when large values are stored beside them: the longest of all, and one in a hundred.
+#[test]
+#[ignore = "prints figures, takes a quarter of a minute"]
+fn benchmark_of_commits_beside_large_values() {
+    for has_large in [false, true] {
+        let folder = tempfile::Builder::new().tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let storage = open(folder.path());
+        let value = Payload::from("v".repeat(64 << 20));
+        let is_over = AtomicBool::new(false);
+        let mut took = Vec::new();
+        let stored = std::thread::scope(|scope| {
+            let large = scope.spawn(|| {
+                let mut stored = 0;
+                while has_large && !is_over.load(Ordering::Acquire) {
+                    storage.store_large(&value).unwrap();
+                    // Nothing refers to it; here it only takes space.
+                    fs::remove_dir_all(folder.path().join("large")).unwrap();
+                    fs::create_dir(folder.path().join("large")).unwrap();
+                    stored += 1;
+                }
+                stored
+            });
+            let begin = Instant::now();
+            let mut number = 0;
+            while begin.elapsed() < Duration::from_secs(5) {
+                let begin = Instant::now();
+                commit(&storage, batch(number));
+                storage.sync().unwrap();
+                took.push(begin.elapsed());
+                number += 1;
+            }
+            is_over.store(true, Ordering::Release);
+            large.join().unwrap()
+        });
+        took.sort();
+        println!(
+            "{stored} values of 64 MiB stored: {} commits, half in {:?}, 99 of 100 in {:?}, all in {:?}",
+            took.len(),
+            took[took.len() / 2],
+            took[took.len() * 99 / 100],
+            took[took.len() - 1],
+        );
+    }
+}
+
 /// About what a PUT of the database writes.
 fn row_of_a_put() -> OrchestrationRow {
     let mut row = row(RuntimeStatus::Completed, 0, both_turns());
@@ -89,7 +144,7 @@ fn row_of_a_put() -> OrchestrationRow {
 
 /// Bytes that this process has caused to be written to disk.
 fn bytes_written() -> u64 {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    let io = fs::read_to_string("/proc/self/io").unwrap();
     let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
     line.parse().unwrap()
 }
@@ -119,6 +174,43 @@ fn benchmark_of_a_million_timers() {
         "{recovered} timers: opened in {opened:?}, recovered in {:?}",
         begin.elapsed() - opened
     );
+}
+
+/// Entities that nobody uses: what they cost at a start, and to be found.
+#[test]
+#[ignore = "prints figures, takes half a minute"]
+fn benchmark_of_a_million_idle_entities() {
+    const ENTITIES: u64 = 1_000_000;
+    let folder = tempfile::Builder::new().tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    {
+        let storage = open(folder.path());
+        for begin in (0..ENTITIES).step_by(1_000) {
+            let entities = (begin..begin + 1_000).map(|number| {
+                let id = EntityId::new("Counter", &spread(number).to_string()).unwrap();
+                (id.instance_id(), new_entity_row(entity_record(&number.to_string())))
+            });
+            let entities = entities.collect();
+            commit(&storage, CommitBatch { entities, ..CommitBatch::default() });
+        }
+        storage.sync().unwrap();
+    }
+    let begin = Instant::now();
+    let storage = open(folder.path());
+    let opened = begin.elapsed();
+    let recovered = storage.recover().unwrap().messages.len();
+    println!(
+        "opened in {opened:?}, {recovered} messages recovered in {:?}",
+        begin.elapsed() - opened
+    );
+    let name = FunctionName::new("Counter").ok();
+    let filter = EntityFilter { name, ..EntityFilter::default() };
+    let begin = Instant::now();
+    let count = storage.count_entities(&filter).unwrap();
+    println!("counted {count} in {:?}", begin.elapsed());
+    let begin = Instant::now();
+    let query = EntityQuery { filter, page_size: 100, continuation: None, fetches_state: true };
+    let found = storage.query_entities(&query).unwrap().entities.len();
+    println!("{found} in {:?}", begin.elapsed());
 }
 
 /// Orchestrations that ran for a while each, of a few orchestrators, with a tag.

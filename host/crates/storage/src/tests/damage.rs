@@ -9,9 +9,9 @@ use everstate_engine::storage::{
 use everstate_types::{InstanceId, MessageId, RuntimeStatus};
 
 use super::{
-    after, both_turns, commit, delayed_key, digits, entity_batch, entity_id, entity_record,
-    execution, first_turn, killed, last_turn, load, load_error, messages_batch, open,
-    orchestration_batch, orchestration_id, record, row, timer_message,
+    after, both_turns, commit, delayed_key, digits, entity_id, entity_record, execution,
+    first_turn, killed, last_turn, load, load_error, messages_batch, open, orchestration_batch,
+    orchestration_id, record, row, timer_message, write_entity,
 };
 use crate::key;
 use crate::{Error, RocksStorage, StorageConfig};
@@ -42,7 +42,7 @@ fn flip(path: &PathBuf, offset: usize) {
 fn every_flipped_bit_of_a_value_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
-    commit(&storage, entity_batch(Some(entity_record("\"a state\""))));
+    write_entity(&storage, Some(entity_record("\"a state\"")));
     let (key, instances) = (instance_key(&entity_id()), storage.families().instances);
     let good = storage.db().get_cf(instances, &key).unwrap().unwrap();
     for bit in 0..good.len() * 8 {
@@ -69,7 +69,7 @@ fn value_cut_short_is_damage() {
 fn value_in_the_row_of_another_instance_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
-    commit(&storage, entity_batch(Some(entity_record("1"))));
+    write_entity(&storage, Some(entity_record("1")));
     let instances = storage.families().instances;
     let value = storage.db().get_cf(instances, instance_key(&entity_id())).unwrap().unwrap();
     let other = everstate_types::EntityId::new("Register", "2").unwrap().instance_id();
@@ -195,7 +195,7 @@ fn missing_table_file_keeps_the_folder_closed() {
     let folder = tempfile::tempdir().unwrap();
     {
         let storage = open(folder.path());
-        commit(&storage, entity_batch(Some(entity_record("1"))));
+        write_entity(&storage, Some(entity_record("1")));
         storage.db().flush_cf(storage.families().instances).unwrap();
     }
     fs::remove_file(&files(&folder, "sst")[0]).unwrap();
@@ -219,12 +219,12 @@ fn log_torn_by_the_loss_of_power_opens_with_all_that_was_synced() {
         let (log, synced);
         {
             let storage = open(folder.path());
-            commit(&storage, entity_batch(Some(entity_record("1"))));
-            commit(&storage, entity_batch(Some(entity_record("2"))));
+            write_entity(&storage, Some(entity_record("1")));
+            write_entity(&storage, Some(entity_record("2")));
             storage.sync().unwrap();
             log = files(&folder, "log").pop().unwrap();
             synced = usize::try_from(fs::metadata(&log).unwrap().len()).unwrap();
-            commit(&storage, entity_batch(Some(entity_record(&digits(bytes)))));
+            write_entity(&storage, Some(entity_record(&digits(bytes))));
             storage.sync().unwrap();
         }
         let mut log_bytes = fs::read(&log).unwrap();
@@ -247,7 +247,7 @@ fn log_bad_before_a_commit_that_knew_it_durable_keeps_the_folder_closed() {
         let storage = open(folder.path());
         log = files(&folder, "log").pop().unwrap();
         lengths = ["1", "2", "3"].map(|state| {
-            commit(&storage, entity_batch(Some(entity_record(state))));
+            write_entity(&storage, Some(entity_record(state)));
             storage.sync().unwrap();
             usize::try_from(fs::metadata(&log).unwrap().len()).unwrap()
         });

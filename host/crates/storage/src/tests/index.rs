@@ -1,19 +1,21 @@
-//! The index says of every orchestration what its row says, and nothing else, after every commit.
+//! The index says of every instance what its row says, and nothing else, after every commit. What is
+//! only about entities is in `entity_index.rs`.
 
 use everstate_engine::storage::{
     CommitBatch, Indexed, OrchestrationRow, PurgedRow, StoredInstance,
 };
 use everstate_types::{
-    ExecutionId, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus,
+    EntityId, EntityRecord, ExecutionId, FunctionName, InstanceId, OrchestrationRecord, Payload,
+    RuntimeStatus,
 };
 use uuid::Uuid;
 
 use super::{
-    after, both_turns, commit, compact, first_turn, keys_in, load, open, orchestration_batch,
-    purge_batch, record, row, time,
+    after, both_turns, commit, compact, entity_record, entity_row, first_turn, keys_in, load, lock,
+    locked_record, open, orchestration_batch, purge_batch, record, row, time,
 };
 use crate::RocksStorage;
-use crate::index::Entries;
+use crate::index::{Entries, IndexedEntity};
 use crate::key::Family;
 
 /// The entries that all stored rows need, recomputed.
@@ -21,16 +23,32 @@ fn recomputed(storage: &RocksStorage) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
     let mut entries = Entries::default();
     for key in keys_in(storage, Family::Instances) {
-        let id = InstanceId::orchestration(str::from_utf8(&key[9..]).unwrap()).unwrap();
-        let StoredInstance::Orchestration { record, .. } = load(storage, &id) else { panic!() };
-        entries.set(&id, Some(&Indexed::of(&record)));
+        let id = instance_id(&key);
+        match load(storage, &id) {
+            StoredInstance::Orchestration { record, .. } => {
+                entries.set(&id, Some(&Indexed::of(&record)));
+            }
+            StoredInstance::Entity(_) if id.is_receipt() => continue,
+            StoredInstance::Entity(record) => {
+                entries.set_entity(&id, Some(IndexedEntity::of(&record)));
+            }
+        }
         keys.extend(entries.keys().map(<[u8]>::to_vec));
     }
     keys.sort();
     keys
 }
 
-fn check(storage: &RocksStorage, step: &str) {
+/// The instance whose row has this key.
+fn instance_id(key: &[u8]) -> InstanceId {
+    let text = str::from_utf8(&key[9..]).unwrap();
+    match text.strip_prefix('@').and_then(|rest| rest.split_once('@')) {
+        Some((name, key)) => EntityId::from_stored(name, key).instance_id(),
+        None => InstanceId::orchestration(text).unwrap(),
+    }
+}
+
+pub(super) fn check(storage: &RocksStorage, step: &str) {
     assert_eq!(keys_in(storage, Family::Index), recomputed(storage), "{step}");
 }
 
@@ -119,16 +137,16 @@ fn commit_writes_the_difference_and_no_more() {
 }
 
 /// A generator of small numbers from a seed.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         let at = self.below(from.len() as u64);
         from[usize::try_from(at).unwrap()].clone()
     }
@@ -142,6 +160,23 @@ impl Dice {
         record.tags = (0..self.below(4)).map(|_| self.pick(&tags)).collect();
         self.change(&mut record);
         record
+    }
+
+    fn entity(&mut self) -> Option<EntityRecord> {
+        let values = ["1", "2", "3"];
+        let field =
+            |dice: &mut Self, name: &str| (name.to_owned(), Payload::from(dice.pick(&values)));
+        let mut record = match self.below(4) {
+            0 => return None,
+            1 => locked_record(),
+            _ => entity_record("1"),
+        };
+        if record.state.value.is_some() {
+            record.state.fields =
+                ["a", "b", "c"][..self.pick(&[0, 1, 3])].iter().map(|n| field(self, n)).collect();
+            record.lock = self.pick(&[None, Some(lock())]);
+        }
+        Some(record)
     }
 
     fn change(&mut self, record: &mut OrchestrationRecord) {
@@ -190,10 +225,15 @@ fn random_step(
 fn random_runs_leave_exactly_the_entries_that_the_rows_need() {
     for seed in 0..4 {
         let folder = tempfile::tempdir().unwrap();
-        let storage = open(folder.path());
+        let mut storage = open(folder.path());
         let mut dice = Dice(seed);
         let ids = ["a", "aa", "b", "c"].map(|id| InstanceId::orchestration(id).unwrap());
         let mut known: [Known; 4] = Default::default();
+        let entities = [("A", "x"), ("a", ""), ("a-b", "x@y"), ("b", "é")]
+            .map(|(name, key)| EntityId::new(name, key).unwrap());
+        let receipt = InstanceId::receipt(&entities[0], "key");
+        let entities =
+            [entities.map(|entity| entity.instance_id()).to_vec(), vec![receipt]].concat();
         for step in 0..150 {
             let mut batch = CommitBatch::default();
             for (id, known) in ids.iter().zip(&mut known) {
@@ -201,10 +241,19 @@ fn random_runs_leave_exactly_the_entries_that_the_rows_need() {
                     random_step(&mut dice, id, known, 100 + step, &mut batch);
                 }
             }
+            for id in &entities {
+                if dice.below(2) == 0 {
+                    batch.entities.push(entity_row(&storage, id, dice.entity()));
+                }
+            }
             commit(&storage, batch);
             match dice.below(12) {
                 0 => compact(&storage, Family::Index),
                 1 => storage.db().flush_cf(storage.families().index).unwrap(),
+                2 => {
+                    drop(storage);
+                    storage = open(folder.path());
+                }
                 _ => {}
             }
             check(&storage, &format!("seed {seed}, step {step}"));

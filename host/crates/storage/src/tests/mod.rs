@@ -3,25 +3,31 @@
 mod benchmark;
 mod damage;
 mod delayed;
+mod entity_index;
+mod entity_query;
 mod format;
 mod history;
 mod index;
+mod large;
 mod opening;
 mod query;
 mod recovery;
 mod rows;
 mod samples;
+mod sweep;
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use everstate_engine::storage::{
-    CommitBatch, CommitSeq, Indexed, OrchestrationRow, PurgedRow, Storage, StoredInstance,
+    CommitBatch, CommitSeq, EntityRow, Indexed, OrchestrationRow, PurgedRow, Storage,
+    StoredInstance,
 };
 use everstate_types::{
-    ComponentHash, DelayedKey, EntityId, EntityRecord, EventKind, ExecutionId, FunctionName,
-    HistoryEvent, InstanceId, Message, MessageBody, MessageId, OrchestrationRecord,
-    OrchestrationStatus, Payload, RuntimeStatus, Timestamp,
+    ComponentHash, DelayedKey, EntityId, EntityLock, EntityRecord, EntityState, EventKind,
+    ExecutionId, FunctionName, HistoryEvent, InstanceId, Message, MessageBody, MessageId,
+    OrchestrationRecord, OrchestrationStatus, Payload, RuntimeStatus, Timestamp,
 };
 use uuid::Uuid;
 
@@ -63,14 +69,33 @@ fn compact(storage: &RocksStorage, family: Family) {
     storage.db().compact_range_cf(handle, None::<&[u8]>, None::<&[u8]>);
 }
 
+/// Waits until `condition` gives `Ok`; what it says otherwise is shown if that takes too long.
+fn wait_until(condition: impl Fn() -> Result<(), String>) {
+    let end = Instant::now() + Duration::from_secs(120);
+    while let Err(why) = condition() {
+        assert!(Instant::now() < end, "{why}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
 /// Copies the folder as it is on disk: what a process that is killed now would leave.
 fn killed(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    copy_files(folder, copy.path());
     copy
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 fn orchestration_id() -> InstanceId {
@@ -94,7 +119,26 @@ fn name() -> FunctionName {
 }
 
 fn entity_record(state: &str) -> EntityRecord {
-    EntityRecord { state: Payload::from(state), updated_at: time(7) }
+    let value = Some(Payload::from(state));
+    EntityRecord {
+        state: EntityState { value, ..EntityState::default() },
+        last_operation_at: time(7),
+        ..EntityRecord::default()
+    }
+}
+
+fn lock() -> EntityLock {
+    EntityLock {
+        instance_id: orchestration_id(),
+        execution_id: execution(1),
+        request_id: Uuid::from_u128(4),
+        since: time(6),
+    }
+}
+
+/// The record of an entity that is only locked.
+fn locked_record() -> EntityRecord {
+    EntityRecord { lock: Some(lock()), ..EntityRecord::default() }
 }
 
 /// The record of an orchestration that runs, or has ended well.
@@ -112,6 +156,8 @@ fn record(status: RuntimeStatus) -> OrchestrationRecord {
         parent: None,
         scheduled_start: None,
         rewinds: 0,
+        lock_epoch: 0,
+        awaits_lock: false,
         created_at: time(1),
         updated_at: time(3),
     }
@@ -199,8 +245,36 @@ fn orchestration_batch(seq: u64, row: OrchestrationRow) -> CommitBatch {
     }
 }
 
-fn entity_batch(record: Option<EntityRecord>) -> CommitBatch {
-    CommitBatch { entities: vec![(entity_id(), record)], ..CommitBatch::default() }
+/// The row of an entity of which nothing is stored.
+fn new_entity_row(record: EntityRecord) -> EntityRow {
+    EntityRow { record: Some(record), indexed: None, freed: Vec::new() }
+}
+
+/// What makes this the record of an entity, whatever is stored of it.
+fn entity_row(
+    storage: &RocksStorage,
+    id: &InstanceId,
+    record: Option<EntityRecord>,
+) -> (InstanceId, EntityRow) {
+    let before = match storage.load(id).expect("the data is good") {
+        Some(StoredInstance::Entity(before)) => Some(before),
+        _ => None,
+    };
+    let large = |record: &Option<EntityRecord>| record.as_ref().and_then(|record| record.large);
+    let freed = large(&before).filter(|before| large(&record) != Some(*before));
+    let indexed = before.map(|before| before.state.fields);
+    (id.clone(), EntityRow { record, indexed, freed: freed.into_iter().collect() })
+}
+
+/// Commits this as the record of an entity.
+fn write_entity_as(storage: &RocksStorage, id: &InstanceId, record: Option<EntityRecord>) {
+    let entities = vec![entity_row(storage, id, record)];
+    commit(storage, CommitBatch { entities, ..CommitBatch::default() });
+}
+
+/// The same for [`entity_id`].
+fn write_entity(storage: &RocksStorage, record: Option<EntityRecord>) {
+    write_entity_as(storage, &entity_id(), record);
 }
 
 fn messages_batch(sent: &[u64], consumed: &[u64], low: Option<u64>) -> CommitBatch {

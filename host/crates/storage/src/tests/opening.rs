@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use super::{commit, entity_batch, entity_record, open};
+use super::{entity_record, open, write_entity};
 use crate::key::{Family, MetaKey};
-use crate::{Error, RocksStorage, StorageConfig, format};
+use crate::{Error, RocksStorage, StorageConfig, meta};
 
 /// Names the folder that [`try_to_open_in_another_process`] opens.
 const FOLDER_VARIABLE: &str = "EVERSTATE_STORAGE_TEST_FOLDER";
@@ -71,18 +71,18 @@ fn newer_format_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     {
         let storage = open(folder.path());
-        format::write(storage.db(), 7).unwrap();
+        meta::write(storage.db(), MetaKey::Format, &7_u32).unwrap();
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Format { found: 7, supported: 2, .. }), "{text}");
-    assert!(text.contains("has storage format 7") && text.contains("storage format 2"), "{text}");
+    assert!(matches!(error, Error::Format { found: 7, supported: 3, .. }), "{text}");
+    assert!(text.contains("has storage format 7") && text.contains("storage format 3"), "{text}");
 }
 
 #[test]
 fn newer_format_with_another_column_family_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
-    format::write(open(folder.path()).db(), 3).unwrap();
+    meta::write(open(folder.path()).db(), MetaKey::Format, &4_u32).unwrap();
     {
         let options = rocksdb::Options::default();
         let families = Family::ALL.map(Family::name);
@@ -90,7 +90,7 @@ fn newer_format_with_another_column_family_is_refused_with_both_versions() {
         db.create_cf("plans", &options).unwrap();
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-    assert!(matches!(error, Error::Format { found: 3, supported: 2, .. }), "{error}");
+    assert!(matches!(error, Error::Format { found: 4, supported: 3, .. }), "{error}");
 }
 
 /// What version 1 wrote into a new folder: its column families and its version.
@@ -110,10 +110,21 @@ fn older_format_is_refused_with_both_versions_and_left_as_it_is() {
     }
     for _ in 0..2 {
         let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-        assert!(matches!(error, Error::Format { found: 1, supported: 2, .. }), "{error}");
+        assert!(matches!(error, Error::Format { found: 1, supported: 3, .. }), "{error}");
         let mut left = rocksdb::DB::list_cf(&options, folder.path()).unwrap();
         left.retain(|name| name != "default");
         assert_eq!(left, families);
+    }
+}
+
+/// Version 2 had the same column families.
+#[test]
+fn format_before_this_one_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    meta::write(open(folder.path()).db(), MetaKey::Format, &2_u32).unwrap();
+    for _ in 0..2 {
+        let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
+        assert!(matches!(error, Error::Format { found: 2, supported: 3, .. }), "{error}");
     }
 }
 
@@ -138,7 +149,7 @@ fn data_without_a_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     {
         let storage = open(folder.path());
-        commit(&storage, entity_batch(Some(entity_record("1"))));
+        write_entity(&storage, Some(entity_record("1")));
         storage.db().delete_cf(storage.families().meta, MetaKey::Format.as_str()).unwrap();
         storage.db().flush_wal(true).unwrap();
     }

@@ -8,8 +8,8 @@ use everstate_engine::storage::{Storage, StoredInstance};
 use everstate_types::{MessageId, RuntimeStatus};
 
 use super::{
-    commit, entity_batch, entity_id, entity_record, first_turn, killed, load, message,
-    messages_batch, open, orchestration_batch, orchestration_id, record, row,
+    commit, entity_id, entity_record, entity_row, first_turn, killed, load, message,
+    messages_batch, open, orchestration_batch, orchestration_id, record, row, write_entity,
 };
 use crate::key::Family;
 use crate::{RocksStorage, StorageConfig};
@@ -34,7 +34,7 @@ fn synced_commit_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
     let mut batch = orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn()));
-    batch.entities = vec![(entity_id(), Some(entity_record("1")))];
+    batch.entities = vec![entity_row(&storage, &entity_id(), Some(entity_record("1")))];
     batch.messages_sent = vec![(MessageId(9), message("add"))];
     commit(&storage, batch);
     storage.sync().unwrap();
@@ -56,10 +56,10 @@ fn synced_commit_survives_a_kill() {
 fn commit_without_sync_is_lost_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
-    commit(&storage, entity_batch(Some(entity_record("1"))));
+    write_entity(&storage, Some(entity_record("1")));
     storage.sync().unwrap();
     let mut batch = messages_batch(&[1], &[], None);
-    batch.entities = vec![(entity_id(), Some(entity_record("2")))];
+    batch.entities = vec![entity_row(&storage, &entity_id(), Some(entity_record("2")))];
     commit(&storage, batch);
 
     let left = killed(folder.path());
@@ -74,7 +74,8 @@ fn log_cut_off_anywhere_leaves_a_prefix_of_the_commits() {
     let storage = open(folder.path());
     for state in 1..=3_u64 {
         let mut batch = messages_batch(&[state], &[], None);
-        batch.entities = vec![(entity_id(), Some(entity_record(&state.to_string())))];
+        batch.entities =
+            vec![entity_row(&storage, &entity_id(), Some(entity_record(&state.to_string())))];
         commit(&storage, batch);
         storage.sync().unwrap();
     }
@@ -168,7 +169,8 @@ fn small_write_buffers_spread_a_run_over_files_and_lose_nothing() {
         for id in 0..3_000 {
             let consumed: Vec<u64> = if id < 10 { vec![] } else { vec![id - 10] };
             let mut batch = messages_batch(&[id], &consumed, Some(id.saturating_sub(9)));
-            batch.entities = vec![(entity_id(), Some(entity_record(&id.to_string())))];
+            batch.entities =
+                vec![entity_row(&storage, &entity_id(), Some(entity_record(&id.to_string())))];
             commit(&storage, batch);
         }
         storage.sync().unwrap();

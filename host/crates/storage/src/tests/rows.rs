@@ -7,8 +7,8 @@ use everstate_types::{
 
 use super::samples::parent;
 use super::{
-    after, both_turns, commit, digits, entity_batch, entity_id, entity_record, first_turn, keys_in,
-    last_turn, load, open, orchestration_batch, orchestration_id, record, row, time,
+    after, both_turns, commit, digits, entity_id, entity_record, first_turn, keys_in, last_turn,
+    load, open, orchestration_batch, orchestration_id, record, row, time, write_entity,
 };
 use crate::RocksStorage;
 use crate::key::Family;
@@ -30,10 +30,10 @@ fn entity_written_overwritten_and_deleted_is_as_last_written() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
     for state in ["1", "\"two\""] {
-        commit(&storage, entity_batch(Some(entity_record(state))));
+        write_entity(&storage, Some(entity_record(state)));
         assert_eq!(load(&storage, &entity_id()), StoredInstance::Entity(entity_record(state)));
     }
-    commit(&storage, entity_batch(None));
+    write_entity(&storage, None);
     assert_eq!(storage.load(&entity_id()).unwrap(), None);
     assert_eq!(rows_in(&storage, Family::Instances), 0);
 }
@@ -43,7 +43,7 @@ fn repetitive_value_is_compressed_and_another_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
     for (state, layout) in [("value ".repeat(50), 2), (digits(400), 1), ("v".repeat(200), 1)] {
-        commit(&storage, entity_batch(Some(entity_record(&state))));
+        write_entity(&storage, Some(entity_record(&state)));
         assert_eq!(load(&storage, &entity_id()), StoredInstance::Entity(entity_record(&state)));
         let handle = storage.db().cf_handle(Family::Instances.name()).unwrap();
         let mut rows = storage.db().iterator_cf(handle, rocksdb::IteratorMode::Start);
@@ -195,7 +195,7 @@ fn large_state_comes_back_from_a_blob_file() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
     let state = format!("\"{}\"", "x".repeat(200_000));
-    commit(&storage, entity_batch(Some(entity_record(&state))));
+    write_entity(&storage, Some(entity_record(&state)));
     storage.db().flush_cf(storage.families().instances).unwrap();
     let blobs = std::fs::read_dir(folder.path())
         .unwrap()

@@ -2,8 +2,8 @@
 
 use everstate_types::{
     ActivityTask, EntityId, EventKind, ExecutionStart, Failure, HistoryEvent, InnerFailure,
-    InstanceId, Message, MessageBody, OrchestrationStatus, ParentInstance, Payload, ReplyAddress,
-    RewindChild, Tags,
+    InstanceId, LockRequest, Message, MessageBody, OrchestrationStatus, ParentInstance, Payload,
+    ReplyAddress, RewindChild, Tags,
 };
 use uuid::Uuid;
 
@@ -59,6 +59,7 @@ fn start() -> ExecutionStart {
         parent: Some(parent()),
         start_at: Some(time(77)),
         events: vec![("go".to_owned(), payload())],
+        is_recorded: true,
     }
 }
 
@@ -151,6 +152,7 @@ fn entity_events() -> Vec<EventKind> {
             operation: operation.clone(),
             input: Some(payload()),
             scheduled_time: Some(time(77)),
+            refusal: Some("why not".to_owned()),
         },
         EventKind::EntityOperationCalled {
             request_id,
@@ -174,12 +176,7 @@ fn entity_events() -> Vec<EventKind> {
 pub(super) fn messages() -> Vec<Message> {
     let mut call = message("add");
     if let MessageBody::EntityOperation { reply_to, .. } = &mut call.body {
-        let address = ReplyAddress {
-            instance_id: orchestration_id(),
-            execution_id: execution(1),
-            scheduled_id: 3,
-        };
-        *reply_to = Some(Box::new(address));
+        *reply_to = Some(Box::new(address()));
     }
     assert_eq!(call.target, entity_id());
     let start = to_orchestration(MessageBody::StartOrchestration(Box::new(start())));
@@ -187,7 +184,19 @@ pub(super) fn messages() -> Vec<Message> {
     messages.extend(results().into_iter().map(to_orchestration));
     messages.push(timer_message(3));
     messages.extend(orders().into_iter().map(to_orchestration));
+    let [request, reply, release, expiry] = locks_and_expiry();
+    let to_entity = |body| Message { target: entity_id(), body };
+    messages.extend([
+        to_entity(request),
+        to_orchestration(reply),
+        to_entity(release),
+        to_entity(expiry),
+    ]);
     messages
+}
+
+fn address() -> ReplyAddress {
+    ReplyAddress { instance_id: orchestration_id(), execution_id: execution(1), scheduled_id: 3 }
 }
 
 fn to_orchestration(body: MessageBody) -> Message {
@@ -245,5 +254,17 @@ fn orders() -> Vec<MessageBody> {
             start: start(),
         })),
         MessageBody::Purge { parent },
+    ]
+}
+
+fn locks_and_expiry() -> [MessageBody; 4] {
+    let (request_id, rest) = (guid(4), vec![lock_owner()]);
+    let request = LockRequest { reply_to: address(), request_id, rest: rest.clone() };
+    let result = Err(Box::new(failure()));
+    [
+        MessageBody::LockRequest(Box::new(request)),
+        MessageBody::LockReply { execution_id: execution(1), scheduled_id: 3, request_id, result },
+        MessageBody::ReleaseLock { request_id, rest },
+        MessageBody::EntityExpiry,
     ]
 }
