@@ -145,7 +145,7 @@ fn regex(pattern: &str) -> Result<Regex, String> {
 
 /// `2024-02-29`, with `T` or a space a time of day to the minute, second or fraction, and with
 /// that an offset. The original takes whatever .NET can read.
-fn is_date_time(value: &str) -> bool {
+pub(crate) fn is_date_time(value: &str) -> bool {
     let Some((date, rest)) = value.split_at_checked(10) else { return false };
     if !is_date(date) {
         return false;

@@ -6,17 +6,18 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use everstate_engine::client::{InstanceStatus, Observed};
-use everstate_engine::storage::CommitSeq;
+use everstate_engine::client::{EntityStatus, InstanceStatus, Observed, SignalOptions};
+use everstate_engine::storage::{CommitSeq, EntityFilter, EntityPage, EntityQuery};
 use everstate_engine::{Client, ClientError};
-use everstate_types::InstanceId;
+use everstate_types::{EntityId, Failure, InstanceId, Payload};
 
 /// An answer of the engine under way.
 pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What is known of an orchestration, if there is one.
-pub type ObservedStatus = Observed<Option<Arc<InstanceStatus>>>;
+/// An answer, what it depends on, or why there is none.
+pub type EngineAnswer<'a, T> = EngineFuture<'a, Result<Observed<T>, ClientError>>;
 
 /// What the HTTP surface asks of the engine.
 pub trait Engine: Send + Sync + fmt::Debug + 'static {
@@ -27,7 +28,37 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn get_status<'a>(
         &'a self,
         instance_id: &'a InstanceId,
-    ) -> EngineFuture<'a, Result<ObservedStatus, ClientError>>;
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// What is known of an entity; `None` if it has no state, is not locked and nothing waits.
+    fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>>;
+
+    /// Has an entity do an operation, and waits at most for `limit` for the result.
+    fn call_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Result<Option<Payload>, Failure>>;
+
+    /// Has an entity do an operation some time soon.
+    fn signal_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        options: SignalOptions,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Breaks the lock of an entity; false if it was not locked.
+    fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool>;
+
+    /// A page of the entities that fit.
+    fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage>;
+
+    /// How many entities fit.
+    fn count_entities(&self, filter: EntityFilter) -> EngineAnswer<'_, u64>;
 }
 
 impl Engine for Client {
@@ -38,7 +69,44 @@ impl Engine for Client {
     fn get_status<'a>(
         &'a self,
         instance_id: &'a InstanceId,
-    ) -> EngineFuture<'a, Result<ObservedStatus, ClientError>> {
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
         Box::pin(self.get_status(instance_id))
+    }
+
+    fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>> {
+        Box::pin(self.get_entity(entity))
+    }
+
+    fn call_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Result<Option<Payload>, Failure>> {
+        // A request has nothing before it that it must come after.
+        Box::pin(self.call_entity(entity, operation, input, false, limit))
+    }
+
+    fn signal_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        options: SignalOptions,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.signal_entity(entity, operation, input, options))
+    }
+
+    fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
+        Box::pin(self.release_lock(entity))
+    }
+
+    fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {
+        Box::pin(self.query_entities(query))
+    }
+
+    fn count_entities(&self, filter: EntityFilter) -> EngineAnswer<'_, u64> {
+        Box::pin(self.count_entities(filter))
     }
 }

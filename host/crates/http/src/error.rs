@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use everstate_engine::ClientError;
 
 use crate::json;
 
@@ -49,6 +50,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "no_route", "There is nothing at this path.")
     }
 
+    /// 404 for an orchestration.
+    pub(crate) fn no_instance(id: &str) -> Self {
+        let external = format!("There is no orchestration with the instance id '{id}'.");
+        Self::new(StatusCode::NOT_FOUND, "no_instance", external)
+    }
+
     /// 405; `allow` lists the methods that would do.
     pub(crate) fn method_not_allowed(allow: &str) -> Self {
         let external = format!("The method is not allowed here; allowed: {allow}.");
@@ -73,6 +80,12 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", external)
     }
 
+    /// 429 for an instance that has too much waiting: trying again a second later may help.
+    pub(crate) fn busy(external: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", external)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// 500. The caller learns nothing but that it happened.
     pub(crate) fn internal(code: &'static str, internal: impl Into<String>) -> Self {
         let external = "Something went wrong while processing your request.";
@@ -95,6 +108,13 @@ impl ApiError {
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// 504 for a result that did not come in time.
+    pub(crate) fn timed_out(limit_ms: u64) -> Self {
+        let external =
+            format!("No result within {limit_ms} ms. What was asked for may still happen.");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", external)
+    }
+
     /// The same error with one more header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -104,6 +124,27 @@ impl ApiError {
     /// The same error; the connection (HTTP/1.1) ends with the response.
     pub(crate) fn closing(self) -> Self {
         self.with_header(CONNECTION, HeaderValue::from_static("close"))
+    }
+}
+
+/// What the engine says, as a response.
+impl From<ClientError> for ApiError {
+    fn from(error: ClientError) -> Self {
+        let text = error.to_string();
+        match error {
+            ClientError::Overloaded | ClientError::Stopping => Self::overloaded(),
+            ClientError::Busy(_) => Self::busy(text),
+            ClientError::TimedOut(limit_ms) => Self::timed_out(limit_ms),
+            ClientError::NotFound(id) => Self::no_instance(id.as_str()),
+            ClientError::InvalidArgument(_) | ClientError::FunctionNotFound { .. } => {
+                Self::bad_request(text)
+            }
+            ClientError::AlreadyExists { .. } => Self::conflict(text),
+            // As the original: what has ended is gone for whoever wants to change it.
+            ClientError::WrongState { status, .. } if status.is_finished() => Self::gone(text),
+            ClientError::WrongState { .. } => Self::conflict(text),
+            _ => Self::internal("engine_refused", text),
+        }
     }
 }
 

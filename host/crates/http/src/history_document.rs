@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use everstate_types::{EventKind, Failure, HistoryEvent, OrchestrationStatus};
+use everstate_types::{EntityId, EventKind, Failure, HistoryEvent, OrchestrationStatus};
 
-use crate::json::ObjectWriter;
+use crate::json::{ObjectWriter, push_string};
 use crate::status_document::Shown;
 
 /// Writes the array of events.
@@ -171,9 +171,25 @@ impl EventWriter<'_> {
                 object.string("InstanceId", instance_id.as_str());
                 Some(input)
             }
-            EventKind::EntityOperationCalled { entity, operation, input, .. }
-            | EventKind::EntityOperationSignaled { entity, operation, input, .. } => {
+            EventKind::EntityOperationCalled { entity, operation, input, .. } => {
                 object.string("EntityId", &entity.to_string()).string("Operation", operation);
+                input.as_ref()
+            }
+            EventKind::EntityOperationSignaled {
+                entity,
+                operation,
+                input,
+                scheduled_time,
+                refusal,
+                ..
+            } => {
+                object.string("EntityId", &entity.to_string()).string("Operation", operation);
+                if let Some(time) = scheduled_time {
+                    object.string("ScheduledTime", &time.to_string());
+                }
+                if let Some(refusal) = refusal {
+                    object.string("Reason", refusal);
+                }
                 input.as_ref()
             }
             EventKind::EventSent { instance_id, name, input } => {
@@ -212,15 +228,29 @@ fn push_facts(object: &mut ObjectWriter<'_>, kind: &EventKind) {
         | EventKind::ExecutionRewound { reason: Some(reason) } => {
             object.string("Reason", reason);
         }
-        EventKind::EntityLockRequested { lock_set, .. } => {
-            let names: Vec<String> = lock_set.iter().map(ToString::to_string).collect();
-            object.string("LockSet", &names.join(","));
+        // What was granted says which section it is by what was asked for.
+        EventKind::EntityLockRequested { critical_section_id, lock_set } => {
+            object.string("CriticalSectionId", &critical_section_id.to_string());
+            push_lock_set(object, lock_set);
         }
-        EventKind::EntityUnlockSent { entity, .. } => {
+        EventKind::EntityUnlockSent { critical_section_id, entity } => {
+            object.string("CriticalSectionId", &critical_section_id.to_string());
             object.string("EntityId", &entity.to_string());
         }
         _ => {}
     }
+}
+
+fn push_lock_set(object: &mut ObjectWriter<'_>, lock_set: &[EntityId]) {
+    let out = object.key("LockSet");
+    out.push(b'[');
+    for (index, entity) in lock_set.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_string(out, &entity.to_string());
+    }
+    out.push(b']');
 }
 
 fn push_failure(object: &mut ObjectWriter<'_>, failure: &Failure) {

@@ -172,6 +172,98 @@ fn entity_operation_that_failed_is_merged_with_its_call() {
     );
 }
 
+fn entity(key: &str) -> EntityId {
+    EntityId::new("Account", key).expect("a valid id")
+}
+
+fn lock_requested() -> EventKind {
+    let lock_set = vec![entity("a,b"), entity("c\"d")];
+    EventKind::EntityLockRequested { critical_section_id: Uuid::max(), lock_set }
+}
+
+#[test]
+fn critical_section_is_shown_as_the_grant_and_each_unlock() {
+    let critical_section_id = Uuid::max();
+    let unlocked = |entity| EventKind::EntityUnlockSent { critical_section_id, entity };
+    let events = vec![
+        (0, lock_requested()),
+        (-1, EventKind::EntityLockGranted { scheduled_id: 0, critical_section_id }),
+        (1, unlocked(entity("a,b"))),
+        (2, unlocked(entity("c\"d"))),
+    ];
+    assert_eq!(
+        shown(events, ALL),
+        concat!(
+            r#"[{"EventType":"EntityLockGranted","Timestamp":"2019-05-23T22:30:36Z","#,
+            r#""ScheduledTime":"2019-05-23T22:30:35Z","#,
+            r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
+            r#""LockSet":["@account@a,b","@account@c\"d"]},"#,
+            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:37Z","#,
+            r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
+            r#""EntityId":"@account@a,b"},"#,
+            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:38Z","#,
+            r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
+            r#""EntityId":"@account@c\"d"}]"#,
+        )
+    );
+}
+
+#[test]
+fn lock_that_is_waited_for_is_shown_as_requested_and_one_that_was_refused_as_failed() {
+    assert_eq!(
+        shown(vec![(0, lock_requested())], ALL),
+        concat!(
+            r#"[{"EventType":"EntityLockRequested","Timestamp":"2019-05-23T22:30:35Z","#,
+            r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
+            r#""LockSet":["@account@a,b","@account@c\"d"]}]"#,
+        )
+    );
+    let failed = EventKind::EntityOperationFailed {
+        scheduled_id: 0,
+        request_id: Uuid::max(),
+        failure: Failure::new("FunctionNotFound", "no such entity"),
+    };
+    assert_eq!(
+        shown(vec![(0, lock_requested()), (-1, failed)], ALL),
+        concat!(
+            r#"[{"EventType":"EntityOperationFailed","Reason":"no such entity","#,
+            r#""Timestamp":"2019-05-23T22:30:36Z","ScheduledTime":"2019-05-23T22:30:35Z","#,
+            r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
+            r#""LockSet":["@account@a,b","@account@c\"d"]}]"#,
+        )
+    );
+}
+
+#[test]
+fn signal_is_shown_with_its_time_or_why_it_was_refused() {
+    let signaled = |scheduled_time, refusal: Option<&str>| EventKind::EntityOperationSignaled {
+        request_id: Uuid::nil(),
+        entity: entity("a"),
+        operation: "add".to_owned(),
+        input: Some(Payload::from("7")),
+        scheduled_time,
+        refusal: refusal.map(str::to_owned),
+    };
+    let later = Some(Timestamp::from_millis(START_MS + 60_000));
+    let events = vec![
+        (0, signaled(None, None)),
+        (1, signaled(later, None)),
+        (2, signaled(None, Some("no"))),
+    ];
+    assert_eq!(
+        shown(events, ALL),
+        concat!(
+            r#"[{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:35Z","#,
+            r#""EntityId":"@account@a","Operation":"add","Input":7},"#,
+            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:36Z","#,
+            r#""EntityId":"@account@a","Operation":"add","#,
+            r#""ScheduledTime":"2019-05-23T22:31:35Z","Input":7},"#,
+            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:37Z","#,
+            r#""EntityId":"@account@a","Operation":"add","Reason":"no","Input":7}]"#,
+        )
+    );
+}
+
 #[test]
 fn pending_orchestration_shows_no_history() {
     let status = status(RuntimeStatus::Pending);

@@ -2,8 +2,8 @@
 //!
 //! A request goes from the [server](HttpServer) to the [route table](RouteTable), from there to the
 //! guest, and its answer back when all that it depends on is durable. The management API tells about
-//! orchestrations; its documents, which [`ManagementResponses`] also makes for functions, are
-//! those of the original. `docs/http-api.md` has all routes, responses and limits.
+//! orchestrations and entities; its documents, of which [`ManagementResponses`] also makes some for
+//! functions, are those of the original. `docs/http-api.md` has all routes, responses and limits.
 //!
 //! This is the only crate that names axum. It knows neither how guests run nor where state lies.
 
@@ -16,6 +16,9 @@ mod config;
 mod constraint;
 mod detached;
 mod engine;
+mod entity_api;
+mod entity_document;
+mod entity_query;
 mod error;
 mod health;
 mod history_document;
@@ -24,17 +27,19 @@ mod management;
 mod matcher;
 mod matching;
 mod path;
+mod query;
 mod routes;
 mod server;
 mod status_document;
 mod template;
 #[cfg(test)]
 mod test_status;
+mod time;
 mod trigger;
 
 pub use check_status::ManagementResponses;
 pub use config::HttpConfig;
-pub use engine::{Engine, EngineFuture, ObservedStatus};
+pub use engine::{Engine, EngineAnswer, EngineFuture};
 pub use routes::{RouteConflict, RouteConflictReason, RouteEntry, RouteTable, SharedRoutes};
 pub use server::{DrainTimeout, HttpServer, Services};
 pub use template::TemplateError;

@@ -46,7 +46,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Services {
     /// Runs HTTP functions.
     pub functions: Arc<dyn HttpFunctions>,
-    /// Knows what is durable, and the orchestrations.
+    /// Knows what is durable, the orchestrations and the entities.
     pub engine: Arc<dyn Engine>,
     /// Which function answers which request.
     pub routes: Arc<SharedRoutes>,
@@ -92,10 +92,11 @@ impl HttpServer {
         let default_base_url = default_base_url(listener.local_addr()?);
         let detached = TaskTracker::new();
         let app = App {
-            management: Management {
-                engine: Arc::clone(&services.engine),
-                default_base_url: default_base_url.clone(),
-            },
+            management: Management::new(
+                Arc::clone(&services.engine),
+                config.clone(),
+                default_base_url.clone(),
+            ),
             triggers: Triggers {
                 functions: services.functions,
                 engine: services.engine,
@@ -248,7 +249,7 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
     }
     let first = path.split('/').nth(1).unwrap_or_default();
     let answer = if BUILT_IN_SEGMENTS.iter().any(|own| first.eq_ignore_ascii_case(own)) {
-        app.management.answer(&parts).await
+        app.management.answer(&parts, body).await
     } else {
         app.triggers.answer(parts, body).await
     };

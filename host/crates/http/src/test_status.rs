@@ -26,6 +26,8 @@ pub(crate) fn status(status: RuntimeStatus) -> InstanceStatus {
         parent: None,
         scheduled_start: None,
         rewinds: 0,
+        lock_epoch: 0,
+        awaits_lock: false,
         created_at: Timestamp::from_millis(START_MS),
         updated_at: Timestamp::from_millis(START_MS + 1_000),
     };

@@ -14,7 +14,8 @@ use everstate_engine::guest::{
 };
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_types::{
-    EntityId, EventKind, ExecutionId, FunctionKind, HistoryEvent, InstanceId, Payload, Timestamp,
+    EntityId, EntityState, EventKind, ExecutionId, FunctionKind, HistoryEvent, InstanceId, Payload,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ async fn entity_operations(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
     let entity = EntityId::new("Register", "1")?;
     let item = EntityWorkItem {
         entity,
-        state: Some(Payload::from("\"my-value\"")),
+        state: EntityState { value: Some(Payload::from("\"my-value\"")), ..EntityState::default() },
         operations: vec![EntityOperation {
             request_id: Uuid::nil(),
             operation: "set".to_owned(),

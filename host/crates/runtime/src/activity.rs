@@ -79,10 +79,11 @@ async fn invoke(
     };
     let mut live = code.live_activity(host).await?;
     let run = ClientRun::of_activity(name, item.instance_id.clone(), item.seq);
-    live.begin(Role::Activity(run), host.config.activity_cpu_ms_max);
+    let cpu_ms_max = host.config.activity_cpu_ms_max;
+    let weight = live.begin(Role::Activity(run), cpu_ms_max, call.input.len());
     let Live { store, guest } = &mut live;
     let called = Guest::call_invoke(guest, &mut *store, &call);
-    let called = within(host, host.config.activity_wall_ms_max, called).await;
+    let called = within(host, host.config.activity_wall_ms_max, &weight, called).await;
     let (_, result) = live.end(called);
     let result = result?;
     code.keep_activity(host, live);

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use everstate_engine::guest::EntityOptions;
 use everstate_types::{ComponentHash, FunctionKind, FunctionName};
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
@@ -15,7 +16,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::imports::{client, entity_context, orchestration};
 use crate::compile::Compiler;
-use crate::component::{Code, HttpTrigger, LoadedComponent};
+use crate::component::{Code, LoadedComponent};
+use crate::describe::HttpTrigger;
 use crate::determinism;
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
@@ -56,6 +58,8 @@ pub(crate) struct Catalog {
 pub(crate) struct PublishedFunction {
     pub(crate) name: FunctionName,
     pub(crate) code: Arc<Code>,
+    /// What an entity function says of its entities.
+    pub(crate) entity: Arc<EntityOptions>,
     file_name: String,
     http: Option<HttpTrigger>,
 }
@@ -136,6 +140,7 @@ impl Catalog {
                 let function = PublishedFunction {
                     name: function.name.clone(),
                     code: Arc::clone(&component.code),
+                    entity: Arc::clone(&function.entity),
                     file_name: component.file_name.clone(),
                     http: function.http.clone(),
                 };

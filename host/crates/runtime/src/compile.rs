@@ -20,7 +20,7 @@ use crate::kept::{KeptComponents, io_error, write_atomically};
 const CONTRACT_VERSION: &str = "0.1";
 
 /// Where the version is told in the names of imports and exports.
-const CONTRACT_PREFIX: &str = "everstate:functions/";
+pub(crate) const CONTRACT_PREFIX: &str = "everstate:functions/";
 
 /// The system interfaces that guests may import.
 const WASI_PREFIX: &str = "wasi:";

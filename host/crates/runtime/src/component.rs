@@ -1,7 +1,6 @@
-//! One component: checked, described, and ready to be instantiated; and its instances that wait for
-//! the next call. How it is compiled and kept on disk is in `compile.rs`.
+//! One component, ready to be instantiated; and its instances that wait for the next call. How it is
+//! compiled and kept on disk is in `compile.rs`, what it says of itself in `describe.rs`.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,20 +11,14 @@ use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
-use crate::bindings::exports::{activity, describe, entity, http, orchestrator};
+use crate::bindings::exports::{activity, entity, http, orchestrator};
+use crate::describe::{LoadedFunction, describe};
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
-use crate::limits;
+use crate::limits::{self, LIGHT_GROWN_BYTES_MAX, Weight};
 use crate::state::{GuestState, Role, lock};
 
-/// What an instance may have allocated to be used again, in bytes: one that grew larger is
-/// cheaper to make anew than to keep.
-const REUSED_GROWN_BYTES_MAX: usize = 4 << 20;
-
-/// CPU time for a component to describe itself, in milliseconds.
-const DESCRIBE_CPU_MS_MAX: u64 = 5_000;
-
-/// Bytes that one call of a host function may copy beside a payload of the allowed size.
+/// Bytes that one call of a host function may copy beside a payload or state of the allowed size.
 const HOSTCALL_BYTES_BESIDE_PAYLOAD: usize = 1 << 20;
 
 /// A component that was loaded. It is found by name once it is published.
@@ -40,30 +33,10 @@ pub struct LoadedComponent {
     pub(crate) code: Arc<Code>,
 }
 
-/// One function of a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadedFunction {
-    /// Its name as its author wrote it.
-    pub name: FunctionName,
-    /// Its kind.
-    pub kind: FunctionKind,
-    /// What starts it, for an HTTP function.
-    pub http: Option<HttpTrigger>,
-}
-
-/// What starts an HTTP function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpTrigger {
-    /// Methods in upper case; empty: any.
-    pub methods: Vec<String>,
-    /// A route template without the leading slash.
-    pub route: String,
-}
-
 /// Compiled code with its imports resolved.
 pub(crate) struct Code {
     pub(crate) hash: ComponentHash,
-    pre: InstancePre<GuestState>,
+    pub(crate) pre: InstancePre<GuestState>,
     pub(crate) orchestrator: Option<orchestrator::GuestIndices>,
     entity: Option<entity::GuestIndices>,
     http: Option<http::GuestIndices>,
@@ -96,7 +69,6 @@ pub(crate) async fn deploy(
     }
     let code = host.catalog.deploy(bytes).await?;
     let functions = code.functions(host).await?.to_vec();
-    code.check(&functions)?;
     Ok(LoadedComponent { hash: code.hash, file_name: file_name.to_owned(), functions, code })
 }
 
@@ -124,6 +96,17 @@ impl Code {
         })
     }
 
+    /// The interface that runs functions of this kind, if the component does not export it.
+    pub(crate) fn missing_export(&self, kind: FunctionKind) -> Option<&'static str> {
+        let (is_exported, interface) = match kind {
+            FunctionKind::Orchestrator => (self.orchestrator.is_some(), "orchestrator"),
+            FunctionKind::Entity => (self.entity.is_some(), "entity"),
+            FunctionKind::Activity => (self.activity.is_some(), "activity"),
+            FunctionKind::Http => (self.http.is_some(), "http"),
+        };
+        (!is_exported).then_some(interface)
+    }
+
     /// A fresh instance. Its CPU time begins to count.
     pub(crate) async fn instantiate(
         &self,
@@ -133,7 +116,8 @@ impl Code {
     ) -> Result<(Store<GuestState>, Instance), GuestError> {
         let mut store = Store::new(&host.engine.engine, GuestState::new(Arc::clone(host), role));
         limits::apply(&mut store);
-        store.set_hostcall_fuel(host.config.payload_bytes_max + HOSTCALL_BYTES_BESIDE_PAYLOAD);
+        let bytes_max = host.config.payload_bytes_max.max(host.config.entity_state_bytes_max);
+        store.set_hostcall_fuel(bytes_max.saturating_add(HOSTCALL_BYTES_BESIDE_PAYLOAD));
         store.data_mut().limits.begin(cpu_ms_max);
         let mut result = self.pre.instantiate_async(&mut store).await;
         while let Err(error) = &result
@@ -149,7 +133,7 @@ impl Code {
                 store.data_mut().limits.started();
                 Ok((store, instance))
             }
-            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+            Err(error) => Err(failed_start(&error, &mut store)),
         }
     }
 
@@ -259,52 +243,8 @@ impl Code {
 
     /// The component's functions. It is asked once.
     async fn functions(&self, host: &Arc<Host>) -> Result<&[LoadedFunction], LoadError> {
-        let functions = self.functions.get_or_try_init(|| self.describe(host)).await?;
+        let functions = self.functions.get_or_try_init(|| describe(self, host)).await?;
         Ok(functions)
-    }
-
-    /// Asks the component what it is.
-    async fn describe(&self, host: &Arc<Host>) -> Result<Vec<LoadedFunction>, LoadError> {
-        let Ok(interface) = describe::GuestIndices::new(&self.pre) else {
-            return Err(LoadError::NoDescription);
-        };
-        let describe = async {
-            let (mut store, instance) =
-                self.instantiate(host, Role::Describe, DESCRIBE_CPU_MS_MAX).await?;
-            let described = match interface.load(&mut store, &instance) {
-                Ok(guest) => guest.call_describe(&mut store).await,
-                Err(error) => Err(error),
-            };
-            described.map_err(|error| GuestError::of_call(&error, store.data_mut()))
-        };
-        let described = host.ticking(describe).await;
-        let described = described.map_err(|error| LoadError::Describe(error.to_string()))?;
-        described.into_iter().map(loaded_function).collect()
-    }
-
-    /// Whether the description is complete and the exports hold what it promises.
-    fn check(&self, functions: &[LoadedFunction]) -> Result<(), LoadError> {
-        if functions.is_empty() {
-            return Err(LoadError::NoFunctions);
-        }
-        let mut seen = HashSet::new();
-        for function in functions {
-            let LoadedFunction { name, kind, .. } = function;
-            let (is_exported, interface) = match kind {
-                FunctionKind::Orchestrator => (self.orchestrator.is_some(), "orchestrator"),
-                FunctionKind::Entity => (self.entity.is_some(), "entity"),
-                FunctionKind::Activity => (self.activity.is_some(), "activity"),
-                FunctionKind::Http => (self.http.is_some(), "http"),
-            };
-            let (kind, name) = (*kind, name.to_string());
-            if !is_exported {
-                return Err(LoadError::MissingExport { kind, name, interface });
-            }
-            if !seen.insert((kind, name.to_ascii_lowercase())) {
-                return Err(LoadError::Duplicate { kind, name });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -317,7 +257,7 @@ fn take_idle<G>(host: &Host, idle: &IdleGuests<G>) -> Option<Live<G>> {
 /// Puts an instance aside for the next call, if it may be used again and there is room.
 fn keep_idle<G>(host: &Host, idle: &IdleGuests<G>, live: Live<G>) {
     let grown = live.store.data().limits.memory_grown_bytes();
-    if host.config.strict_isolation || grown > REUSED_GROWN_BYTES_MAX {
+    if host.config.strict_isolation || grown > LIGHT_GROWN_BYTES_MAX {
         return;
     }
     if let Some(guests) = &mut *lock(idle)
@@ -331,16 +271,19 @@ impl<G> Live<G> {
     fn new(mut store: Store<GuestState>, guest: wasmtime::Result<G>) -> Result<Self, GuestError> {
         match guest {
             Ok(guest) => Ok(Self { store, guest }),
-            Err(error) => Err(GuestError::of_call(&error, store.data_mut())),
+            Err(error) => Err(failed_start(&error, &mut store)),
         }
     }
 
-    /// Begins a call.
-    pub(crate) fn begin(&mut self, role: Role, cpu_ms_max: u64) {
+    /// Begins a call, which is given so many bytes at a time at most.
+    pub(crate) fn begin(&mut self, role: Role, cpu_ms_max: u64, given_bytes: usize) -> Weight {
         let state = self.store.data_mut();
         state.role = role;
         state.limits.begin(cpu_ms_max);
+        let weight = state.limits.weight().clone();
+        weight.add(given_bytes);
         self.store.set_epoch_deadline(1);
+        weight
     }
 
     /// Ends a call; gives what it left behind and what it gave. An instance whose call failed in
@@ -356,6 +299,13 @@ impl<G> Live<G> {
     }
 }
 
+/// Why there is no instance that could be called. What it wrote goes to the log.
+fn failed_start(error: &wasmtime::Error, store: &mut Store<GuestState>) -> GuestError {
+    let failed = GuestError::of_call(error, store.data_mut());
+    store.data_mut().flush_output();
+    failed
+}
+
 /// Why a call gave nothing.
 pub(crate) enum CallError {
     /// A trap, or an error of the host inside it.
@@ -368,9 +318,11 @@ pub(crate) enum CallError {
 pub(crate) async fn within<T>(
     host: &Host,
     wall_ms_max: u64,
+    weight: &Weight,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, CallError> {
-    match timeout(Duration::from_millis(wall_ms_max), host.ticking(call)).await {
+    let call = host.ticking_apart(call, weight);
+    match timeout(Duration::from_millis(wall_ms_max), call).await {
         Ok(result) => result.map_err(CallError::Raised),
         Err(_) => Err(CallError::WallTime(wall_ms_max)),
     }
@@ -380,20 +332,6 @@ impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Code").field("hash", &self.hash).finish_non_exhaustive()
     }
-}
-
-fn loaded_function(function: describe::Function) -> Result<LoadedFunction, LoadError> {
-    let name = FunctionName::new(&function.name)?;
-    let (kind, http) = match function.kind {
-        describe::FunctionKind::Orchestrator => (FunctionKind::Orchestrator, None),
-        describe::FunctionKind::Entity => (FunctionKind::Entity, None),
-        describe::FunctionKind::Activity => (FunctionKind::Activity, None),
-        describe::FunctionKind::Http(describe::HttpTrigger { methods, route }) => {
-            let methods = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
-            (FunctionKind::Http, Some(HttpTrigger { methods, route }))
-        }
-    };
-    Ok(LoadedFunction { name, kind, http })
 }
 
 /// An error with its causes on one line.

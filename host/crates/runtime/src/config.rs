@@ -11,8 +11,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeConfig {
-    /// CPU time of one turn of an orchestrator and of one operation of an entity, in milliseconds.
-    /// Default: 1,000.
+    /// CPU time of one turn of an orchestrator and of one operation of an entity, in milliseconds; an
+    /// operation has one more for each 64 KiB of its state or input. Default: 1,000.
     pub turn_cpu_ms_max: u64,
     /// CPU time of one request of an HTTP function, in milliseconds. Default: 30,000.
     pub http_cpu_ms_max: u64,
@@ -29,11 +29,14 @@ pub struct RuntimeConfig {
     /// Longest wait of a guest for an orchestration or an entity, in milliseconds. A longer one is
     /// cut to it. Default: 230,000.
     pub wait_limit_ms: u64,
-    /// Linear memory of one guest, in bytes. Default: 64 MiB.
+    /// Linear memory of one guest, in bytes. A large state of an entity is in it several times while it is
+    /// read, changed and written. Default: 512 MiB.
     pub memory_bytes_max: usize,
+    /// Linear memory of all guests together, beyond the first 64 MiB of each, in bytes. Default: 4 GiB.
+    pub shared_memory_bytes_max: usize,
     /// Largest payload that a guest may give to the host, in bytes. Default: 16 MiB.
     pub payload_bytes_max: usize,
-    /// Largest state of an entity, in bytes. Default: 16 MiB.
+    /// Largest state of an entity, in bytes. Default: 64 MiB.
     pub entity_state_bytes_max: usize,
     /// Largest component file, in bytes. Default: 64 MiB.
     pub component_bytes_max: usize,
@@ -104,9 +107,10 @@ impl Default for RuntimeConfig {
             activity_cpu_ms_max: 60_000,
             activity_wall_ms_max: 300_000,
             wait_limit_ms: 230_000,
-            memory_bytes_max: 64 * MIB,
+            memory_bytes_max: 512 * MIB,
+            shared_memory_bytes_max: 4_096 * MIB,
             payload_bytes_max: 16 * MIB,
-            entity_state_bytes_max: 16 * MIB,
+            entity_state_bytes_max: 64 * MIB,
             component_bytes_max: 64 * MIB,
             suspended_guests_max: 1_000,
             suspended_bytes_max: 512 * MIB,

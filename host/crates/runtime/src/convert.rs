@@ -19,11 +19,6 @@ pub(crate) fn level(level: types::LogLevel) -> tracing::Level {
     }
 }
 
-/// The refusal for something that this host cannot do yet.
-pub(crate) fn not_available(what: &str) -> types::HostError {
-    types::HostError::NotSupported(format!("{what} is not available in this version of the host"))
-}
-
 pub(crate) fn invalid(problem: &impl ToString) -> types::HostError {
     types::HostError::InvalidArgument(problem.to_string())
 }

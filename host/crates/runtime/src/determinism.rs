@@ -158,7 +158,7 @@ impl GuestState {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -195,7 +195,8 @@ mod tests {
         }
     }
 
-    fn guest(role: Role) -> GuestState {
+    /// A guest without code that is doing something.
+    pub(crate) fn guest(role: Role) -> GuestState {
         let config = RuntimeConfig {
             turns_concurrent_max: 1,
             http_concurrent_max: 1,

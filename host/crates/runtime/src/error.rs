@@ -7,7 +7,7 @@
 use everstate_types::{ComponentHash, Failure};
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::limits::CpuTimeExceeded;
+use crate::limits::{CpuTimeExceeded, MemoryLimit};
 use crate::state::GuestState;
 
 /// Why a component could not be loaded. One clear line each.
@@ -45,6 +45,17 @@ pub enum LoadError {
     /// Its description failed.
     #[error("its `describe` failed: {0}")]
     Describe(String),
+    /// Its description of its entities failed.
+    #[error("its `describe-entities` failed: {0}")]
+    DescribeEntities(String),
+    /// Its description of its entities is wrong.
+    #[error("its options of the entity function `{name}`: {problem}")]
+    EntityOptions {
+        /// The function.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Its description is empty.
     #[error("it describes no function")]
     NoFunctions,
@@ -107,6 +118,9 @@ pub(crate) enum GuestError {
     /// It ended after a refused growth of memory.
     #[error("the function needs more than {0} bytes of memory")]
     Memory(usize),
+    /// The same, because others have so much.
+    #[error("the function needs much memory, and no more than {0} bytes are there for all that do")]
+    SharedMemory(usize),
     /// It gave a payload above the limit.
     #[error("{what} has {bytes} bytes, more than the {limit} allowed")]
     PayloadTooLarge {
@@ -143,8 +157,10 @@ impl GuestError {
         if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
             return Self::Host(error.root_cause().to_string());
         }
-        if let Some(limit) = state.limits.memory_refused() {
-            return Self::Memory(limit);
+        match state.limits.memory_refused() {
+            Some(MemoryLimit::OfGuest(limit)) => return Self::Memory(limit),
+            Some(MemoryLimit::Shared(limit)) => return Self::SharedMemory(limit),
+            None => {}
         }
         let mut message = match error.downcast_ref::<Trap>() {
             Some(trap) => trap.to_string(),
@@ -165,7 +181,7 @@ impl GuestError {
             Self::Trapped { .. } => "GuestTrapped",
             Self::CpuTime(_) => "CpuTimeExceeded",
             Self::WallTime(_) => "WallTimeExceeded",
-            Self::Memory(_) => "MemoryLimitExceeded",
+            Self::Memory(_) | Self::SharedMemory(_) => "MemoryLimitExceeded",
             Self::PayloadTooLarge { .. } => "PayloadTooLarge",
             Self::ResponseStatus(_) => "InvalidResponse",
             Self::ComponentMissing(_) => "ComponentMissing",

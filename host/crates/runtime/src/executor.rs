@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use everstate_engine::Client;
 use everstate_engine::guest::{
-    ActivityWorkItem, EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor, GuestFuture,
-    HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome,
+    ActivityWorkItem, EntityOptions, EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor,
+    GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome,
     OrchestrationWorkItem, StatusResponses,
 };
 use everstate_types::{ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::activity::ActivityLimits;
 use crate::catalog::{Catalog, Conflict, HttpFunction};
@@ -25,6 +26,7 @@ use crate::config::RuntimeConfig;
 use crate::engine::GuestEngine;
 use crate::environment::ActivityEnvironment;
 use crate::error::LoadError;
+use crate::limits::{SharedMemory, Weight};
 use crate::outgoing::Outgoing;
 use crate::state::lock;
 use crate::suspended::SuspendedGuests;
@@ -49,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
     pub(crate) catalog: Catalog,
     pub(crate) suspended: Mutex<SuspendedGuests>,
+    /// What large guests share.
+    pub(crate) shared_memory: Arc<SharedMemory>,
     /// Instances that wait for their next call, over all components.
     pub(crate) idle_guests: AtomicUsize,
     /// Orchestrators and entities that may run.
@@ -85,7 +89,9 @@ impl Runtime {
         let catalog = Catalog::new(&engine.engine, data_dir)?;
         let suspended =
             SuspendedGuests::new(engine.suspended_guests_max, config.suspended_bytes_max);
+        let shared_memory = Arc::new(SharedMemory::new(config.shared_memory_bytes_max));
         let host = Host {
+            shared_memory,
             turns: Semaphore::new(config.turns_concurrent_max),
             requests: Semaphore::new(config.http_concurrent_max),
             activities: ActivityLimits::new(&config)?,
@@ -174,6 +180,11 @@ impl GuestExecutor for Runtime {
         Box::pin(entity::run(Arc::clone(self.host()), item))
     }
 
+    fn entity_options(&self, name: &str) -> Option<Arc<EntityOptions>> {
+        let function = self.host().catalog.find(FunctionKind::Entity, name)?;
+        Some(Arc::clone(&function.entity))
+    }
+
     fn run_activity(&self, item: ActivityWorkItem) -> GuestFuture<Result<Payload, Failure>> {
         Box::pin(activity::run(Arc::clone(self.host()), item))
     }
@@ -243,6 +254,25 @@ impl Host {
         })
         .await
     }
+
+    /// The same; while the guest is heavy, where others need not wait for the thread.
+    pub(crate) async fn ticking_apart<F: Future>(&self, guest: F, weight: &Weight) -> F::Output {
+        let mut guest = pin!(guest);
+        poll_fn(|context| {
+            self.engine.ticker.mark();
+            if weight.is_heavy() && may_block() {
+                block_in_place(|| guest.as_mut().poll(context))
+            } else {
+                guest.as_mut().poll(context)
+            }
+        })
+        .await
+    }
+}
+
+/// Whether there are other threads that take over what else this thread has to do.
+fn may_block() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 impl Drop for Owner {
@@ -254,5 +284,34 @@ impl Drop for Owner {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use crate::determinism::tests::guest;
+    use crate::limits::Weight;
+    use crate::state::Role;
+
+    /// The guest blocks its only thread until another task has run: nobody else could let it go on.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn heavy_guest_does_not_keep_others_from_their_thread() {
+        let host = Arc::clone(&guest(Role::Idle).host);
+        let (sender, receiver) = channel();
+        let heavy = tokio::spawn(async move {
+            let weight = Weight::default();
+            assert!(weight.add(usize::MAX));
+            tokio::spawn(async move { sender.send(()) });
+            let guest =
+                poll_fn(move |_| Poll::Ready(receiver.recv_timeout(Duration::from_secs(30))));
+            host.ticking_apart(guest, &weight).await
+        });
+        assert_eq!(heavy.await.expect("no panic"), Ok(()));
     }
 }

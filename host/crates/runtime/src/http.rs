@@ -48,10 +48,11 @@ async fn invoke(
     request: &Request,
 ) -> Result<(Result<Response, Failure>, ClientRun), GuestError> {
     let mut live = code.live_http(host).await?;
-    live.begin(Role::Http(run), host.config.http_cpu_ms_max);
+    let cpu_ms_max = host.config.http_cpu_ms_max;
+    let weight = live.begin(Role::Http(run), cpu_ms_max, request.body.len());
     let Live { store, guest } = &mut live;
     let called = guest.call_handle(&mut *store, name.as_str(), request);
-    let called = within(host, host.config.http_wall_ms_max, called).await;
+    let called = within(host, host.config.http_wall_ms_max, &weight, called).await;
     let (role, result) = live.end(called);
     let result = result?;
     code.keep_http(host, live);

@@ -22,6 +22,7 @@ mod compile;
 mod component;
 mod config;
 mod convert;
+mod describe;
 mod determinism;
 mod engine;
 mod entity;
@@ -38,7 +39,8 @@ mod state;
 mod suspended;
 
 pub use catalog::{Conflict, HttpFunction};
-pub use component::{HttpTrigger, LoadedComponent, LoadedFunction};
+pub use component::LoadedComponent;
 pub use config::{ActivitiesConfig, OutgoingHttpConfig, RuntimeConfig};
+pub use describe::{HttpTrigger, LoadedFunction};
 pub use error::LoadError;
 pub use executor::Runtime;

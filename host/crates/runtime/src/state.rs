@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everstate_engine::storage::CommitSeq;
 use everstate_types::InstanceId;
+use tokio::task::yield_now;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
@@ -58,7 +59,7 @@ pub(crate) enum Role {
 
 impl GuestState {
     pub(crate) fn new(host: Arc<Host>, role: Role) -> Self {
-        let limits = Limits::new(host.config.memory_bytes_max);
+        let limits = Limits::new(host.config.memory_bytes_max, Arc::clone(&host.shared_memory));
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self { role, limits, host, wasi: None, http: None, table, output: None }
@@ -77,6 +78,15 @@ impl GuestState {
         match &mut self.role {
             Role::Entity(run) => Ok(run),
             _ => Err(misplaced("entity-context", "an entity's operation")),
+        }
+    }
+
+    /// To be called before an answer of so many bytes is made: if that is much, what follows happens
+    /// where others need not wait for the thread.
+    pub(crate) async fn prepare_for(&mut self, bytes: usize) {
+        let weight = self.limits.weight();
+        if !weight.is_heavy() && weight.add(bytes) {
+            yield_now().await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the HTTP server from outside: real sockets, fake functions, a fake engine.
 
+mod entities;
 mod http2;
 mod management;
 mod server;

@@ -116,11 +116,7 @@ async fn operation_that_is_not_there_is_a_501_that_names_it() {
         ("POST", "instances/x/resume", "resume"),
         ("POST", "instances/x/rewind", "rewind"),
         ("POST", "instances/x/restart", "restart"),
-        ("GET", "entities", "listEntities"),
-        ("GET", "entities/register/1", "readEntityState"),
-        ("POST", "entities/register/1", "signalEntity"),
-        ("POST", "entities/register", "signalEntity"),
-        ("DELETE", "entities/register/1", "deleteEntity"),
+        ("POST", "makeprimary", "makePrimary"),
     ] {
         let response = server.request(method, &format!("{BASE}/{path}")).await;
         assert_eq!(response.status, 501, "{method} {path}");
@@ -136,6 +132,9 @@ async fn wrong_method_or_path_of_the_management_api_is_refused() {
         ("PUT", "instances/x", "GET, DELETE"),
         ("GET", "instances/x/terminate", "POST"),
         ("PUT", "entities/register", "GET, POST, DELETE"),
+        ("PUT", "entities", "GET"),
+        ("GET", "entities/register/1/call", "POST"),
+        ("POST", "entities/register/1/lock", "DELETE"),
     ] {
         let response = server.request(method, &format!("{BASE}/{path}")).await;
         assert_eq!((response.status, response.header("allow")), (405, Some(allow)));

@@ -1,6 +1,7 @@
 //! The host side of the contract's interface `client`: what HTTP functions and activities may ask of
-//! the engine. The filters and pages of queries are in `query.rs`.
+//! the engine. What it asks of entities is in `entity.rs`, the filters and pages of queries in `query.rs`.
 
+mod entity;
 mod query;
 
 use everstate_engine::ClientError;
@@ -8,16 +9,14 @@ use everstate_engine::client::{Client, ConflictPolicy, Observed, StartRequest};
 use everstate_engine::storage::CommitSeq;
 use everstate_types::{FunctionName, InstanceId, Payload, Timestamp};
 
+use self::entity::{Operation, SignalledEntities};
 use crate::bindings::imports::client::{
-    self, EntityPage, EntityQuery, Host, InstanceFilter, InstancePage, InstanceQuery,
-    InstanceStatus, StartOptions, StatusOptions, WaitOptions,
+    self, EntityFilter, EntityPage, EntityQuery, EntityStatus, Host, InstanceFilter, InstancePage,
+    InstanceQuery, InstanceStatus, StartOptions, StatusOptions, WaitOptions,
 };
 use crate::bindings::imports::http_types::Response;
 use crate::bindings::imports::types::{EntityId, Failure, HostError, LogLevel};
-use crate::convert::{
-    entity_id, instance_id, level, not_available, optional_payload, payload, to_failure,
-    to_instance_status, to_response,
-};
+use crate::convert::{entity_id, instance_id, level, payload, to_instance_status, to_response};
 use crate::error::HostFault;
 use crate::state::{GuestState, Role};
 
@@ -32,12 +31,13 @@ pub(crate) struct ClientRun {
     base_url: Option<String>,
     /// The last state change that the function has seen.
     seq: CommitSeq,
+    signalled: SignalledEntities,
 }
 
 impl ClientRun {
     pub(crate) fn of_request(function: FunctionName, base_url: String) -> Self {
-        let base_url = Some(base_url);
-        Self { function, instance_id: None, base_url, seq: CommitSeq::default() }
+        let (base_url, seq) = (Some(base_url), CommitSeq::default());
+        Self { function, instance_id: None, base_url, seq, signalled: SignalledEntities::default() }
     }
 
     /// An activity depends on the state change that scheduled it.
@@ -46,7 +46,8 @@ impl ClientRun {
         instance_id: InstanceId,
         seq: CommitSeq,
     ) -> Self {
-        Self { function, instance_id: Some(instance_id), base_url: None, seq }
+        let (instance_id, signalled) = (Some(instance_id), SignalledEntities::default());
+        Self { function, instance_id, base_url: None, seq, signalled }
     }
 
     /// The last state change that the function has seen.
@@ -246,12 +247,21 @@ impl Host for GuestState {
         at: Option<u64>,
     ) -> Answer<()> {
         let client = convert!(self.client()?);
-        if at.is_some() {
-            return Ok(Err(not_available("a signal at a later time")));
-        }
-        let entity = convert!(entity_id(&entity));
-        let input = convert!(optional_payload(input, self.host.config.payload_bytes_max));
-        Ok(self.observe(client.signal_entity(&entity, operation, input).await))
+        let operation = Operation { entity, name: operation, input };
+        Ok(self.signal(client, operation, at, None).await)
+    }
+
+    async fn signal_entity_once(
+        &mut self,
+        entity: EntityId,
+        operation: String,
+        input: Option<String>,
+        at: Option<u64>,
+        idempotency_key: String,
+    ) -> Answer<()> {
+        let client = convert!(self.client()?);
+        let operation = Operation { entity, name: operation, input };
+        Ok(self.signal(client, operation, at, Some(idempotency_key)).await)
     }
 
     async fn call_entity(
@@ -262,26 +272,39 @@ impl Host for GuestState {
         timeout: Option<u64>,
     ) -> Answer<Result<Option<String>, Failure>> {
         let client = convert!(self.client()?);
-        let entity = convert!(entity_id(&entity));
-        let input = convert!(optional_payload(input, self.host.config.payload_bytes_max));
-        let limit = self.host.config.wait_limit(timeout);
-        let called = client.call_entity(&entity, operation, input, limit).await;
-        let result = convert!(self.observe(called));
-        Ok(Ok(result
-            .map(|output| output.map(|output| output.as_str().to_owned()))
-            .map_err(to_failure)))
+        let operation = Operation { entity, name: operation, input };
+        Ok(self.call(client, operation, timeout).await)
     }
 
     async fn read_entity_state(&mut self, entity: EntityId) -> Answer<Option<String>> {
         let client = convert!(self.client()?);
-        let entity = convert!(entity_id(&entity));
-        let state = convert!(self.observe(client.read_entity_state(&entity).await));
-        Ok(Ok(state.map(|state| state.as_str().to_owned())))
+        Ok(self.read_state(client, &entity).await)
     }
 
-    async fn list_entities(&mut self, _query: EntityQuery) -> Answer<EntityPage> {
-        convert!(self.client()?);
-        Ok(Err(not_available("list-entities")))
+    async fn get_entity(
+        &mut self,
+        entity: EntityId,
+        fetch_state: bool,
+    ) -> Answer<Option<EntityStatus>> {
+        let client = convert!(self.client()?);
+        Ok(self.status_of_entity(client, &entity, fetch_state).await)
+    }
+
+    async fn list_entities(&mut self, query: EntityQuery) -> Answer<EntityPage> {
+        let client = convert!(self.client()?);
+        Ok(self.page_of_entities(client, query).await)
+    }
+
+    async fn count_entities(&mut self, filter: EntityFilter) -> Answer<u64> {
+        let client = convert!(self.client()?);
+        let filter = convert!(query::entity_filter(filter));
+        Ok(self.observe(client.count_entities(filter).await))
+    }
+
+    async fn release_lock(&mut self, entity: EntityId) -> Answer<bool> {
+        let client = convert!(self.client()?);
+        let entity = convert!(entity_id(&entity));
+        Ok(self.observe(client.release_lock(&entity).await))
     }
 
     fn log(&mut self, of: LogLevel, message: String) -> wasmtime::Result<()> {

@@ -3,26 +3,52 @@
 use everstate_engine::storage;
 use everstate_types::{Payload, RuntimeStatus, Timestamp};
 
-use crate::bindings::imports::client::{self, InstanceFilter, InstancePage, InstanceQuery};
+use crate::bindings::imports::client::{
+    self, EntityFilter, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
+};
 use crate::bindings::imports::types::HostError;
 use crate::convert::{function_name, invalid, to_instance_status};
 
-/// Instances of a page where the guest did not say how many.
+/// Instances or entities of a page where the guest did not say how many.
 const PAGE_SIZE_DEFAULT: usize = 100;
 
-/// Most instances of a page.
+/// Most instances or entities of a page.
 const PAGE_SIZE_MAX: usize = 1_000;
 
 pub(super) fn instance_query(query: InstanceQuery) -> Result<storage::InstanceQuery, HostError> {
-    let page_size = match usize::try_from(query.page_size).unwrap_or(PAGE_SIZE_MAX) {
-        0 => PAGE_SIZE_DEFAULT,
-        wanted => wanted.min(PAGE_SIZE_MAX),
-    };
     Ok(storage::InstanceQuery {
         filter: instance_filter(query.filter)?,
-        page_size,
+        page_size: page_size(query.page_size),
         continuation: query.continuation_token,
     })
+}
+
+pub(super) fn entity_query(query: EntityQuery) -> Result<storage::EntityQuery, HostError> {
+    Ok(storage::EntityQuery {
+        filter: entity_filter(query.filter)?,
+        page_size: page_size(query.page_size),
+        continuation: query.continuation_token,
+        fetches_state: query.fetch_state,
+    })
+}
+
+pub(super) fn entity_filter(filter: EntityFilter) -> Result<storage::EntityFilter, HostError> {
+    let field = |(name, value): (String, String)| (name, Payload::from(value));
+    Ok(storage::EntityFilter {
+        name: filter.name.as_deref().map(function_name).transpose()?,
+        key_prefix: filter.key_prefix,
+        last_operation_from: filter.last_operation_from.map(Timestamp::from_millis),
+        last_operation_to: filter.last_operation_to.map(Timestamp::from_millis),
+        fields: filter.fields.into_iter().map(field).collect(),
+        includes_stateless: filter.include_stateless,
+    })
+}
+
+fn page_size(wanted: u32) -> usize {
+    match usize::try_from(wanted).unwrap_or(PAGE_SIZE_MAX) {
+        0 => PAGE_SIZE_DEFAULT,
+        wanted => wanted.min(PAGE_SIZE_MAX),
+    }
 }
 
 pub(super) fn instance_filter(
@@ -65,10 +91,12 @@ fn status(status: client::RuntimeStatus) -> Result<RuntimeStatus, HostError> {
 
 #[cfg(test)]
 mod tests {
-    use everstate_types::{RuntimeStatus, Timestamp};
+    use everstate_types::{Payload, RuntimeStatus, Timestamp};
 
-    use super::{instance_filter, instance_query};
-    use crate::bindings::imports::client::{self, InstanceFilter, InstanceQuery};
+    use super::{entity_query, instance_filter, instance_query};
+    use crate::bindings::imports::client::{
+        self, EntityFilter, EntityQuery, InstanceFilter, InstanceQuery,
+    };
     use crate::bindings::imports::types::HostError;
 
     fn filter() -> InstanceFilter {
@@ -123,5 +151,49 @@ mod tests {
             });
             assert_eq!(query.expect("a good query").page_size, given);
         }
+    }
+
+    fn entities(name: &str, page_size: u32) -> EntityQuery {
+        EntityQuery {
+            filter: EntityFilter {
+                name: Some(name.to_owned()),
+                key_prefix: Some("k".to_owned()),
+                last_operation_from: Some(1),
+                last_operation_to: Some(2),
+                fields: vec![("owner".to_owned(), "\"a\"".to_owned())],
+                include_stateless: true,
+            },
+            page_size,
+            continuation_token: Some("t".to_owned()),
+            fetch_state: true,
+        }
+    }
+
+    #[test]
+    fn query_of_entities_keeps_its_conditions() {
+        let query = entity_query(entities("Counter", 7)).expect("a good query");
+        assert_eq!((query.page_size, query.fetches_state), (7, true));
+        assert_eq!(query.continuation.as_deref(), Some("t"));
+        let filter = query.filter;
+        assert_eq!(filter.name.expect("a name").as_str(), "Counter");
+        assert_eq!(filter.key_prefix.as_deref(), Some("k"));
+        assert_eq!(filter.last_operation_from, Some(Timestamp::from_millis(1)));
+        assert_eq!(filter.last_operation_to, Some(Timestamp::from_millis(2)));
+        assert_eq!(filter.fields, [("owner".to_owned(), Payload::from("\"a\""))]);
+        assert!(filter.includes_stateless);
+    }
+
+    #[test]
+    fn page_of_entities_is_as_large_as_one_of_instances() {
+        for (wanted, given) in [(0, 100), (1, 1), (1_001, 1_000)] {
+            let query = entity_query(entities("Counter", wanted)).expect("a good query");
+            assert_eq!(query.page_size, given);
+        }
+    }
+
+    #[test]
+    fn name_that_no_entity_function_can_have_is_refused() {
+        let refused = entity_query(entities("a b", 1));
+        assert!(matches!(refused, Err(HostError::InvalidArgument(_))), "{refused:?}");
     }
 }

@@ -1,14 +1,14 @@
 //! What orchestrators pass to the host, checked. What is wrong with it is told to the guest.
 
-use everstate_types::limits::{EVENT_NAME_CHARS_MAX, TAGS_MAX};
-use everstate_types::{Payload, Tags};
+use everstate_types::limits::{EVENT_NAME_CHARS_MAX, LOCK_SET_MAX, TAGS_MAX};
+use everstate_types::{EntityId, Payload, Tags};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use serde::Serialize;
 
 use crate::bindings::imports::orchestration::HttpCall;
-use crate::bindings::imports::types::HostError;
-use crate::convert::{invalid, payload};
+use crate::bindings::imports::types::{self, HostError};
+use crate::convert::{entity_id, invalid, payload};
 
 /// Checks tags that are added to those which are inherited.
 pub(super) fn tags(tags: Tags, inherited: &Tags) -> Result<Tags, HostError> {
@@ -32,6 +32,21 @@ pub(super) fn event_name(name: &str) -> Result<(), HostError> {
         )));
     }
     Ok(())
+}
+
+/// Checks what is to be locked; gives each entity once, in the order in which all orchestrations take
+/// locks, so that no two of them wait for each other.
+pub(super) fn lock_set(entities: &[types::EntityId]) -> Result<Vec<EntityId>, HostError> {
+    let mut entities = entities.iter().map(entity_id).collect::<Result<Vec<_>, _>>()?;
+    entities.sort_unstable();
+    entities.dedup();
+    match entities.len() {
+        0 => Err(invalid(&"the list of entities to lock must not be empty")),
+        1..=LOCK_SET_MAX => Ok(entities),
+        count => Err(HostError::LimitExceeded(format!(
+            "{count} entities to lock at once, {LOCK_SET_MAX} allowed"
+        ))),
+    }
 }
 
 /// The input of the activity that makes durable HTTP requests.
@@ -70,11 +85,13 @@ pub(super) fn http_call(call: &HttpCall, bytes_max: usize) -> Result<Payload, Ho
 #[cfg(test)]
 mod tests {
     use everstate_types::Tags;
-    use everstate_types::limits::{EVENT_NAME_CHARS_MAX, TAGS_MAX};
+    use everstate_types::limits::{
+        ENTITY_KEY_CHARS_MAX, EVENT_NAME_CHARS_MAX, LOCK_SET_MAX, TAGS_MAX,
+    };
 
-    use super::{event_name, http_call, tags};
+    use super::{event_name, http_call, lock_set, tags};
     use crate::bindings::imports::orchestration::HttpCall;
-    use crate::bindings::imports::types::HostError;
+    use crate::bindings::imports::types::{EntityId, HostError};
 
     fn many(count: usize) -> Tags {
         (0..count).map(|number| (format!("tag-{number}"), "value".to_owned())).collect()
@@ -103,6 +120,32 @@ mod tests {
         for name in [String::new(), "ü".repeat(EVENT_NAME_CHARS_MAX + 1)] {
             assert!(matches!(event_name(&name), Err(HostError::InvalidArgument(_))), "{name}");
         }
+    }
+
+    fn entity((name, key): (&str, &str)) -> EntityId {
+        EntityId { name: name.to_owned(), key: key.to_owned() }
+    }
+
+    #[test]
+    fn lock_set_is_in_one_order_by_name_and_key_without_duplicates() {
+        let asked = [("b", "1"), ("A", "é"), ("a", "z"), ("B", "1"), ("a", "10"), ("a", "9")];
+        let locked = lock_set(&asked.map(entity)).expect("a lock set");
+        let locked: Vec<String> = locked.iter().map(ToString::to_string).collect();
+        assert_eq!(locked, ["@a@10", "@a@9", "@a@z", "@a@é", "@b@1"]);
+    }
+
+    #[test]
+    fn lock_set_has_one_to_so_many_valid_entities() {
+        let many = |count: usize| -> Vec<EntityId> {
+            let keys = (0..count).map(|number| entity(("a", &number.to_string())));
+            keys.chain([entity(("a", "0"))]).collect()
+        };
+        assert!(matches!(lock_set(&[]), Err(HostError::InvalidArgument(_))));
+        assert_eq!(lock_set(&many(LOCK_SET_MAX)).expect("as many as allowed").len(), LOCK_SET_MAX);
+        assert!(matches!(lock_set(&many(LOCK_SET_MAX + 1)), Err(HostError::LimitExceeded(_))));
+        let long = "k".repeat(ENTITY_KEY_CHARS_MAX + 1);
+        let bad = lock_set(&[entity(("a", "1")), entity(("a", &long))]);
+        assert!(matches!(bad, Err(HostError::InvalidArgument(_))));
     }
 
     #[test]

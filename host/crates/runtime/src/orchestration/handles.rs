@@ -47,6 +47,7 @@ enum Asked {
         name: FunctionName,
     },
     Timer,
+    Lock,
     Other,
 }
 
@@ -73,9 +74,11 @@ impl Handles {
                 (State::Open, Asked::SubOrchestration { name: name.clone() })
             }
             Action::CreateTimer { .. } => (State::Open, Asked::Timer),
+            Action::LockEntities { .. } => (State::Open, Asked::Lock),
             Action::CallEntity { .. } => (State::Open, Asked::Other),
             Action::StartOrchestration { .. }
             | Action::SignalEntity { .. }
+            | Action::UnlockEntity { .. }
             | Action::SendEvent { .. } => (State::Silent, Asked::Other),
         };
         self.states.push(state);
@@ -85,6 +88,11 @@ impl Handles {
     /// What has become of an action.
     pub(super) fn state(&self, number: usize) -> Option<State> {
         self.states.get(number).copied()
+    }
+
+    /// Whether an action asked for a lock.
+    pub(super) fn is_lock(&self, number: usize) -> bool {
+        matches!(self.asked.get(number), Some(Asked::Lock))
     }
 
     /// The first attempt at the work of the activity `number`, and the number of the next attempt.
@@ -120,7 +128,7 @@ impl Handles {
                 let what = format!("The orchestrator function '{name}'");
                 wrapped("SubOrchestrationFailed", &what, failure)
             }),
-            Asked::Timer | Asked::Other => outcome,
+            Asked::Timer | Asked::Lock | Asked::Other => outcome,
         };
         self.outcomes.insert(number, outcome);
     }

@@ -27,8 +27,19 @@ pub(super) fn completion_of(event: &EventKind) -> Option<(usize, Outcome)> {
     Some((usize::try_from(*number).ok()?, outcome))
 }
 
-/// Whether an event confirms an action: the same kind, name, target and input. What only says when
-/// or how something is done (tags, attempts, the time of a start) may differ.
+/// Why nothing came of an action, where the event that confirms it says so and the guest was told at
+/// once.
+pub(super) fn recorded_refusal(event: &EventKind) -> Option<&str> {
+    match event {
+        EventKind::EntityOperationSignaled { refusal, .. } => refusal.as_deref(),
+        _ => None,
+    }
+}
+
+/// Whether an event confirms an action: the same kind, name, target and input, and the same time for
+/// a timer and for a signal, which are made of the orchestrator's clock and so must agree. What only
+/// says how something is done, and is not in the event as it was asked for (tags, attempts, the time
+/// of a start), may differ, and so may what the host found out (a refusal).
 pub(super) fn confirms(event: &EventKind, action: &Action) -> bool {
     match (event, action) {
         (
@@ -46,11 +57,19 @@ pub(super) fn confirms(event: &EventKind, action: &Action) -> bool {
         (
             EventKind::EntityOperationCalled { entity, operation, input, .. },
             Action::CallEntity { entity: to, operation: asked, input: with },
-        )
-        | (
-            EventKind::EntityOperationSignaled { entity, operation, input, .. },
-            Action::SignalEntity { entity: to, operation: asked, input: with },
         ) => entity == to && operation == asked && input == with,
+        (
+            EventKind::EntityOperationSignaled { entity, operation, input, scheduled_time, .. },
+            Action::SignalEntity { entity: to, operation: asked, input: with, at, .. },
+        ) => entity == to && operation == asked && input == with && scheduled_time == at,
+        (
+            EventKind::EntityLockRequested { lock_set, .. },
+            Action::LockEntities { entities, .. },
+        ) => lock_set == entities,
+        (
+            EventKind::EntityUnlockSent { entity, .. },
+            Action::UnlockEntity { entity: asked, .. },
+        ) => entity == asked,
         (EventKind::TimerCreated { fire_at }, Action::CreateTimer { fire_at: asked }) => {
             fire_at == asked
         }

@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use everstate_types::limits::{ACTIONS_MAX, CUSTOM_STATUS_BYTES_MAX};
-use everstate_types::{Action, FunctionName, InstanceId, Payload, Tags, Timestamp};
+use everstate_types::limits::CUSTOM_STATUS_BYTES_MAX;
+use everstate_types::{Action, FunctionKind, FunctionName, InstanceId, Payload, Tags, Timestamp};
 use rand::Rng;
 use uuid::Uuid;
 
@@ -17,11 +17,10 @@ use crate::bindings::imports::orchestration::{
 };
 use crate::bindings::imports::types::{EntityId, HostError, LogLevel};
 use crate::convert::{
-    entity_id, function_name, instance_id, invalid, level, not_available, optional_payload,
-    payload, to_failure,
+    entity_id, function_name, instance_id, invalid, level, optional_payload, payload, to_failure,
 };
 use crate::determinism::Seed;
-use crate::error::Refusal;
+use crate::error::{GuestError, Refusal};
 use crate::state::{GuestState, Role, lock};
 
 /// The purpose of the generator behind `random`; WASI's generators have others.
@@ -183,23 +182,24 @@ impl Host for GuestState {
         at: Option<u64>,
     ) -> Answer<()> {
         let bytes_max = self.host.config.payload_bytes_max;
-        let mut script = self.script()?;
-        if at.is_some() {
-            return Ok(Err(not_available("a signal at a later time")));
-        }
+        let is_replaying = self.script()?.is_replaying();
         let entity = checked!(entity_id(&entity));
         let input = checked!(optional_payload(input, bytes_max));
-        answer(script.act(Action::SignalEntity { entity, operation, input }).map(drop))
+        let at = at.map(Timestamp::from_millis);
+        let refusal = self.refusal(is_replaying, std::slice::from_ref(&entity));
+        let action = Action::SignalEntity { entity, operation, input, at, refusal };
+        answer(self.script()?.act(action).map(drop))
     }
 
-    fn lock_entities(&mut self, _entities: Vec<EntityId>) -> Answer<Handle> {
-        drop(self.script()?);
-        Ok(Err(not_available("lock-entities")))
+    fn lock_entities(&mut self, entities: Vec<EntityId>) -> Answer<Handle> {
+        let is_replaying = self.script()?.is_replaying();
+        let entities = checked!(arguments::lock_set(&entities));
+        let refusal = self.refusal(is_replaying, &entities);
+        answer(self.script()?.act(Action::LockEntities { entities, refusal }))
     }
 
-    fn unlock_entities(&mut self, _lock: Handle) -> Answer<()> {
-        drop(self.script()?);
-        Ok(Err(not_available("unlock-entities")))
+    fn unlock_entities(&mut self, lock: Handle) -> Answer<()> {
+        answer(self.script()?.unlock(lock))
     }
 
     fn create_timer(&mut self, fire_at: u64) -> Answer<Handle> {
@@ -236,8 +236,7 @@ impl Host for GuestState {
     }
 
     fn cancel(&mut self, handle: Handle) -> wasmtime::Result<()> {
-        self.script()?.cancel(handle);
-        Ok(())
+        self.script()?.cancel(handle).map_err(raise)
     }
 
     async fn wait_any(&mut self, handles: Vec<Handle>) -> wasmtime::Result<Completion> {
@@ -290,6 +289,24 @@ impl Host for GuestState {
     }
 }
 
+impl GuestState {
+    /// Why these entities cannot be asked for anything: there is no function for one of them. Looked up
+    /// when they are asked for the first time; a replay finds in its history what was found then.
+    fn refusal(
+        &self,
+        is_replaying: bool,
+        entities: &[everstate_types::EntityId],
+    ) -> Option<String> {
+        if is_replaying {
+            return None;
+        }
+        let is_there = |name: &str| self.host.catalog.find(FunctionKind::Entity, name).is_some();
+        let missing = entities.iter().find(|entity| !is_there(entity.name()))?;
+        let error = GuestError::FunctionNotFound(missing.name().to_owned(), "an entity");
+        Some(error.to_string())
+    }
+}
+
 /// A start of another orchestration, checked.
 struct Start {
     name: FunctionName,
@@ -326,22 +343,22 @@ impl Start {
 
 /// What the guest gets for what it asked.
 fn answer<T>(result: Result<T, ScriptError>) -> Answer<T> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(ScriptError::TooMany) => Ok(Err(HostError::LimitExceeded(format!(
-            "one execution has at most {ACTIONS_MAX} actions and as many waits for events; use \
-             continue-as-new"
-        )))),
-        Err(error) => Err(raise(error)),
-    }
+    let error = match result {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    Ok(Err(match error {
+        ScriptError::TooMany => HostError::LimitExceeded(text),
+        ScriptError::Forbidden(_) => HostError::Conflict(text),
+        ScriptError::NoSuchEntity(_) => HostError::NotFound(text),
+        ScriptError::NoLock(_) => HostError::InvalidArgument(text),
+        ScriptError::Diverged | ScriptError::BadHandle(_) => return Err(raise(error)),
+    }))
 }
 
 /// The trap for a call that has no answer.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn raise(error: ScriptError) -> wasmtime::Error {
-    let text = match error {
-        ScriptError::Diverged => "the run does not follow its history".to_owned(),
-        ScriptError::TooMany => "too many actions".to_owned(),
-        ScriptError::BadHandle(text) => text,
-    };
-    Refusal(text).into()
+    Refusal(error.to_string()).into()
 }

@@ -8,6 +8,7 @@ mod history;
 mod host;
 mod outcome;
 mod script;
+mod section;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turns;

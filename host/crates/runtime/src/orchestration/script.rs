@@ -11,16 +11,18 @@
 //! The script is pure data without guest, clock or I/O, so that replay can be tested without
 //! WebAssembly.
 
+mod replay;
+
 use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem};
 use everstate_types::limits::ACTIONS_MAX;
-use everstate_types::{Action, EventKind, Failure, FunctionName, InnerFailure, Payload, Timestamp};
+use everstate_types::{Action, EventKind, Failure, FunctionName, Payload, Timestamp};
 use rand_chacha::ChaCha12Rng;
 
-use super::description::{describe_action, describe_event};
 use super::events::Events;
 use super::handles::{Handles, Outcome, State};
-use super::history::{completion_of, confirms};
+use super::history::completion_of;
 use super::outcome::LiveOutcome;
+use super::section::{Section, Violation};
 use super::turns::{TurnEvents, Turns};
 
 /// Handles of waiters for events have this bit: they are no actions and have numbers of their own.
@@ -37,6 +39,7 @@ pub(crate) struct Script {
     /// The orchestrator's clock.
     time: Timestamp,
     handles: Handles,
+    section: Section,
     events: Events,
     /// Counts completions and events as they arrive.
     arrivals: u32,
@@ -60,15 +63,30 @@ pub(crate) struct Script {
 /// A handle and how what it stands for has ended.
 pub(crate) type Delivery = (u32, Outcome);
 
-/// Why a call of the guest got no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a call of the guest got no answer, or is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ScriptError {
-    /// The run does not follow its history; the script has the failure.
+    /// The script has the failure.
+    #[error("the run does not follow its history")]
     Diverged,
     /// More actions, or more waiters for events, than [`ACTIONS_MAX`].
+    #[error(
+        "one execution has at most {ACTIONS_MAX} actions and as many waits for events; use \
+         continue-as-new"
+    )]
     TooMany,
     /// A wait for something that cannot come; the text says why.
+    #[error("{0}")]
     BadHandle(String),
+    /// A critical section forbids it.
+    #[error(transparent)]
+    Forbidden(#[from] Violation),
+    /// There is no entity function of that name; the text says so. The action is recorded.
+    #[error("{0}")]
+    NoSuchEntity(String),
+    /// An unlock of something else than a lock.
+    #[error("unlock-entities: handle {0} is none of a lock")]
+    NoLock(u32),
 }
 
 impl Script {
@@ -82,6 +100,7 @@ impl Script {
             input: Payload::null(),
             time: Timestamp::default(),
             handles: Handles::default(),
+            section: Section::default(),
             events: Events::default(),
             arrivals: 0,
             recorded_actions: 0,
@@ -138,6 +157,7 @@ impl Script {
                 kind => {
                     if let Some((number, outcome)) = completion_of(kind) {
                         self.arrivals += 1;
+                        self.section.arrived(number, outcome.is_err());
                         self.handles.complete(number, self.arrivals, outcome);
                     }
                 }
@@ -191,30 +211,41 @@ impl Script {
     pub(crate) fn act(&mut self, action: Action) -> Result<u32, ScriptError> {
         let number = self.handles.len();
         let handle = u32::try_from(number).unwrap_or(u32::MAX);
-        if handle >= ACTIONS_MAX {
+        // What is held can always be given back.
+        if handle >= ACTIONS_MAX && !matches!(action, Action::UnlockEntity { .. }) {
             return Err(ScriptError::TooMany);
         }
+        self.section.check(&action)?;
         self.handles.push(&action);
-        if !self.is_replaying() {
+        self.section.asked(number, &action);
+        let refusal = if self.is_replaying() {
+            self.repeat(number, &action)?
+        } else {
+            let refusal = refusal_of(&action);
             self.live.actions.push(action);
-            return Ok(handle);
-        }
-        let (then, place) = match self.turns.next_confirmation() {
-            Some((_, event))
-                if usize::try_from(event.event_id) == Ok(number)
-                    && confirms(&event.kind, &action) =>
-            {
-                self.turns.confirmed();
-                return Ok(handle);
-            }
-            Some((index, event)) => (describe_event(&event.kind), event_at(index)),
-            None => {
-                let place = format!("the turn ends with {}", event_at(self.turns.turn_end() - 1));
-                ("asked for nothing more".to_owned(), place)
-            }
+            refusal
         };
-        let now = format!("asked to {}", describe_action(&action));
-        Err(self.diverge(&format!("as action {number}, "), &then, &place, &now))
+        refusal.map_or(Ok(handle), |refusal| Err(ScriptError::NoSuchEntity(refusal)))
+    }
+
+    /// The guest gives back what a lock holds, or gives the lock up. Without effect on one that it has
+    /// not, or not any more.
+    pub(crate) fn unlock(&mut self, lock: u32) -> Result<(), ScriptError> {
+        match self.handles.is_lock(lock as usize) {
+            true => self.leave(lock),
+            false => Err(ScriptError::NoLock(lock)),
+        }
+    }
+
+    /// Ends the critical section of a lock, if it is the one that is open.
+    fn leave(&mut self, lock: u32) -> Result<(), ScriptError> {
+        let Some(entities) = self.section.leave(lock as usize) else { return Ok(()) };
+        self.handles.cancel(lock as usize);
+        let lock = i32::try_from(lock).unwrap_or(i32::MAX);
+        for entity in entities {
+            self.act(Action::UnlockEntity { lock, entity })?;
+        }
+        Ok(())
     }
 
     /// The guest waits for the next event of a name; gives the handle.
@@ -276,20 +307,26 @@ impl Script {
     fn take(&mut self, handle: u32) -> Option<Outcome> {
         match waiter(handle) {
             Some(number) => self.events.take(number).map(Ok),
-            None => self.handles.take(handle as usize),
+            None => {
+                self.section.taken(handle as usize);
+                self.handles.take(handle as usize)
+            }
         }
     }
 
-    /// The guest gives up on a handle.
-    pub(crate) fn cancel(&mut self, handle: u32) {
+    /// The guest gives up on a handle. For a lock that it waits for, that is an unlock.
+    pub(crate) fn cancel(&mut self, handle: u32) -> Result<(), ScriptError> {
         if let Some(number) = waiter(handle) {
             self.events.cancel(number);
+        } else if self.section.is_awaited(handle as usize) {
+            return self.leave(handle);
         } else if self.handles.cancel(handle as usize)
             && !self.is_replaying()
             && let Ok(number) = i32::try_from(handle)
         {
             self.live.cancelled.push(number);
         }
+        Ok(())
     }
 
     /// The guest shows something of itself. Said before, when replaying.
@@ -339,45 +376,6 @@ impl Script {
         };
         self.live.take(result)
     }
-
-    fn end_too_early(&mut self, result: &Result<Payload, Failure>) {
-        let now = match result {
-            Ok(_) => "ended".to_owned(),
-            Err(Failure { error_type, error_message, .. }) => {
-                format!("failed ({error_type}: {error_message})")
-            }
-        };
-        if self.check_all_repeated(&now).is_ok() {
-            let place = format!("after {}", event_at(self.turns.turn_end() - 1));
-            self.diverge("", "waited and went on", &place, &now);
-        }
-        if let (Some(divergence), Err(failure)) = (&mut self.divergence, result) {
-            divergence.inner_failures.push(InnerFailure {
-                error_type: failure.error_type.clone(),
-                error_message: failure.error_message.clone(),
-                stack_trace: failure.stack_trace.clone(),
-            });
-            divergence.inner_failures.extend(failure.inner_failures.iter().cloned());
-        }
-    }
-
-    /// Whether the recorded turn that was taken in last confirms no action that is still missing.
-    fn check_all_repeated(&mut self, now: &str) -> Result<(), ScriptError> {
-        let Some((index, event)) = self.turns.next_confirmation() else { return Ok(()) };
-        let (number, then) = (event.event_id, describe_event(&event.kind));
-        let now = format!("{now} without it");
-        Err(self.diverge(&format!("as action {number}, "), &then, &event_at(index), &now))
-    }
-
-    fn diverge(&mut self, what: &str, then: &str, place: &str, now: &str) -> ScriptError {
-        let message = format!(
-            "Non-deterministic orchestration detected: {what}a previous execution of this \
-             orchestration {then} ({place}), but the current replay {now}. Was a change made to \
-             the orchestrator code after this instance had already started running?"
-        );
-        self.divergence = Some(Failure::new("NonDeterminism", message).non_retriable());
-        ScriptError::Diverged
-    }
 }
 
 /// The number of the waiter that a handle stands for, if it is none of an action.
@@ -385,7 +383,10 @@ fn waiter(handle: u32) -> Option<usize> {
     (handle & EVENT_BIT != 0).then_some((handle & !EVENT_BIT) as usize)
 }
 
-/// The place of an event as people count.
-fn event_at(index: usize) -> String {
-    format!("event {} of the history", index + 1)
+/// Why nothing comes of an action, where the guest is told at once.
+fn refusal_of(action: &Action) -> Option<String> {
+    match action {
+        Action::SignalEntity { refusal, .. } => refusal.clone(),
+        _ => None,
+    }
 }

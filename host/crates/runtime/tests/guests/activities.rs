@@ -11,7 +11,7 @@ use everstate_engine::guest::{
 use everstate_engine::storage::CommitSeq;
 use everstate_runtime::{ActivitiesConfig, OutgoingHttpConfig, Runtime, RuntimeConfig};
 use everstate_types::{
-    ComponentHash, EntityId, Failure, FunctionKind, FunctionName, InstanceId, Payload,
+    ComponentHash, EntityId, EntityState, Failure, FunctionKind, FunctionName, InstanceId, Payload,
 };
 use futures_util::poll;
 use serde_json::{Value, json};
@@ -255,7 +255,7 @@ pub(crate) async fn run_entity(
 ) -> Result<String, Failure> {
     let outcome = runtime.run_entity(EntityWorkItem {
         entity: EntityId::new("Outbound_Entity", "a").expect("a valid id"),
-        state: None,
+        state: EntityState::default(),
         operations: vec![EntityOperation {
             request_id: Uuid::nil(),
             operation: operation.to_owned(),

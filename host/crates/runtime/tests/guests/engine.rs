@@ -4,8 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::{
-    CommitBatch, InstanceFilter, InstancePage, InstanceQuery, Recovered, Result, Storage,
-    StoredInstance,
+    CommitBatch, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage,
+    InstanceQuery, Recovered, Result, Storage, StoredInstance,
 };
 use everstate_engine::{EngineConfig, TaskHub};
 use everstate_runtime::Runtime;
@@ -59,6 +59,14 @@ impl Storage for HeldStorage {
     }
 
     fn count(&self, _filter: &InstanceFilter) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn query_entities(&self, _query: &EntityQuery) -> Result<EntityPage> {
+        Ok(EntityPage::default())
+    }
+
+    fn count_entities(&self, _filter: &EntityFilter) -> Result<u64> {
         Ok(0)
     }
 

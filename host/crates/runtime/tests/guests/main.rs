@@ -6,6 +6,8 @@ mod activities;
 mod determinism;
 mod engine;
 mod entity;
+mod entity_contract;
+mod handmade;
 mod http;
 mod load;
 mod orchestration;

@@ -1,6 +1,6 @@
 //! HTTP requests of guests: to whom, by whom, and when they leave.
 
-use everstate_engine::client::Client;
+use everstate_engine::client::{Client, SignalOptions};
 use everstate_engine::guest::{GuestExecutor, HttpFunctions};
 use everstate_engine::storage::CommitSeq;
 use everstate_runtime::{OutgoingHttpConfig, Runtime, RuntimeConfig};
@@ -161,7 +161,8 @@ async fn durable_request_without_a_response_is_a_failure_that_may_be_tried_again
 /// A state change that is not durable.
 async fn pending_change(client: &Client) -> CommitSeq {
     let entity = EntityId::new("Outbound_Entity", "a").expect("a valid id");
-    let signaled = client.signal_entity(&entity, "signaled".to_owned(), None).await;
+    let signaled =
+        client.signal_entity(&entity, "signaled".to_owned(), None, SignalOptions::default()).await;
     signaled.expect("accepted").seq
 }
 

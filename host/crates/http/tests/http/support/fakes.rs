@@ -2,24 +2,27 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use everstate_engine::ClientError;
-use everstate_engine::client::{InstanceStatus, Observed};
+use everstate_engine::client::{EntityStatus, InstanceStatus, Observed, SignalOptions};
 use everstate_engine::guest::{
     GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
 };
-use everstate_engine::storage::CommitSeq;
-use everstate_http::{Engine, EngineFuture, ObservedStatus};
+use everstate_engine::storage::{CommitSeq, EntityFilter, EntityPage, EntityQuery};
+use everstate_http::{Engine, EngineAnswer, EngineFuture};
 use everstate_types::{
-    ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus,
-    Timestamp,
+    EntityId, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord, Payload,
+    RuntimeStatus, Timestamp,
 };
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use super::entities::FakeEntities;
+
 /// The state change that every answer of the fakes depends on.
-const SEQ: CommitSeq = CommitSeq(7);
+pub(crate) const SEQ: CommitSeq = CommitSeq(7);
 
 /// Functions that do what their names say; all others answer with what they were asked.
 #[derive(Debug)]
@@ -87,10 +90,11 @@ fn answer(headers: &[(&str, &str)], body: &str) -> HttpAnswer {
     HttpAnswer { response: HttpResponse { status: 200, headers, body }, seq: SEQ }
 }
 
-/// Knows the orchestrations that a test gave it.
+/// Knows the orchestrations and the entities that a test gave it.
 #[derive(Debug)]
 pub(crate) struct FakeEngine {
     pub(crate) statuses: Mutex<HashMap<String, InstanceStatus>>,
+    pub(crate) entities: Mutex<FakeEntities>,
     /// Everything up to this is durable.
     pub(crate) durable: watch::Sender<CommitSeq>,
     /// How many answers wait to be durable.
@@ -101,7 +105,20 @@ impl Default for FakeEngine {
     fn default() -> Self {
         let (durable, _) = watch::channel(SEQ);
         let (waiting, _) = watch::channel(0);
-        Self { statuses: Mutex::default(), durable, waiting }
+        Self { statuses: Mutex::default(), entities: Mutex::default(), durable, waiting }
+    }
+}
+
+impl FakeEngine {
+    /// Answers from what is known of entities.
+    fn of_entities<'a, T: Send + 'a>(
+        &'a self,
+        answer: impl FnOnce(&mut FakeEntities) -> Result<T, ClientError> + Send + 'a,
+    ) -> EngineAnswer<'a, T> {
+        Box::pin(async move {
+            let value = answer(&mut self.entities.lock().expect("no panic"))?;
+            Ok(Observed { value, seq: SEQ })
+        })
     }
 }
 
@@ -117,7 +134,7 @@ impl Engine for FakeEngine {
     fn get_status<'a>(
         &'a self,
         instance_id: &'a InstanceId,
-    ) -> EngineFuture<'a, Result<ObservedStatus, ClientError>> {
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
         Box::pin(async move {
             if instance_id.as_str() == "overloaded" {
                 return Err(ClientError::Overloaded);
@@ -126,6 +143,42 @@ impl Engine for FakeEngine {
             let value = statuses.get(instance_id.as_str()).cloned().map(Arc::new);
             Ok(Observed { value, seq: SEQ })
         })
+    }
+
+    fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>> {
+        self.of_entities(|entities| entities.get(entity))
+    }
+
+    fn call_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Result<Option<Payload>, Failure>> {
+        self.of_entities(move |entities| entities.call(entity, &operation, input, limit))
+    }
+
+    fn signal_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        operation: String,
+        input: Option<Payload>,
+        options: SignalOptions,
+    ) -> EngineAnswer<'a, ()> {
+        self.of_entities(move |entities| entities.signal(entity, operation, input, options))
+    }
+
+    fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
+        self.of_entities(|entities| Ok(entities.release_lock(entity)))
+    }
+
+    fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {
+        self.of_entities(|entities| entities.query(query))
+    }
+
+    fn count_entities(&self, filter: EntityFilter) -> EngineAnswer<'_, u64> {
+        self.of_entities(|entities| entities.count(filter))
     }
 }
 
@@ -144,6 +197,8 @@ pub(crate) fn status(id: &str, status: RuntimeStatus) -> InstanceStatus {
         parent: None,
         scheduled_start: None,
         rewinds: 0,
+        lock_epoch: 0,
+        awaits_lock: false,
         created_at: Timestamp::from_millis(0),
         updated_at: Timestamp::from_millis(1_000),
     };

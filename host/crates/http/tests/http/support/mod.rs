@@ -1,6 +1,7 @@
 //! A server on a free port, the fakes behind it, and a client that shows every byte.
 
 mod connection;
+mod entities;
 mod fakes;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub(crate) use connection::{Connection, Response};
+pub(crate) use entities::{FakeEntities, entity, held, record};
 pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
 
 /// Longer than anything here takes; ends a test that would hang.
@@ -74,6 +76,22 @@ impl TestServer {
     pub(crate) async fn request(&self, method: &str, target: &str) -> Response {
         let mut connection = self.connect().await;
         connection.send(&format!("{method} {target} HTTP/1.1\r\nhost: test:80\r\n\r\n")).await;
+        connection.response().await
+    }
+
+    /// One request with headers and a body, on a connection of its own.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response {
+        let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+        let length = body.len();
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: test:80\r\n{headers}");
+        let mut connection = self.connect().await;
+        connection.send(&format!("{head}content-length: {length}\r\n\r\n{body}")).await;
         connection.response().await
     }
 

@@ -131,7 +131,7 @@ fn wait_for_what_cannot_come_is_refused() {
     assert_eq!(take(&mut script, &[0]).0, 0);
     assert!(matches!(script.wait_any(&[0]), Err(ScriptError::BadHandle(_))));
     assert_eq!(script.act(activity("2")), Ok(2));
-    script.cancel(2);
+    script.cancel(2).expect("it follows its history");
     assert!(matches!(script.wait_any(&[2]), Err(ScriptError::BadHandle(_))));
 }
 
@@ -142,10 +142,10 @@ fn cancelled_timer_is_told_with_its_creation_and_only_once() {
     for action in [timer(5), timer(6), activity("1")] {
         script.act(action).expect("a handle");
     }
-    script.cancel(0);
-    script.cancel(0);
-    script.cancel(2);
-    script.cancel(77);
+    script.cancel(0).expect("it follows its history");
+    script.cancel(0).expect("it follows its history");
+    script.cancel(2).expect("it follows its history");
+    script.cancel(77).expect("it follows its history");
     assert_eq!(script.wait_any(&[1]), Ok(None));
     let outcome = script.suspend();
     assert_eq!(outcome.cancelled, [0]);
@@ -157,10 +157,10 @@ fn cancelled_timer_is_told_with_its_creation_and_only_once() {
     for action in [timer(5), timer(6), activity("1")] {
         replayed.act(action).expect("a handle");
     }
-    replayed.cancel(0);
-    replayed.cancel(2);
+    replayed.cancel(0).expect("it follows its history");
+    replayed.cancel(2).expect("it follows its history");
     assert_eq!(take(&mut replayed, &[1]).0, 1);
-    replayed.cancel(1);
+    replayed.cancel(1).expect("it follows its history");
     assert!(replayed.suspend().cancelled.is_empty());
 }
 
@@ -171,7 +171,7 @@ fn timer_that_has_fired_is_not_told_as_cancelled() {
     assert_eq!(script.act(timer(2)), Ok(0));
     assert_eq!(script.act(timer(3)), Ok(1));
     assert_eq!(take(&mut script, &[0, 1]).0, 0);
-    script.cancel(1);
+    script.cancel(1).expect("it follows its history");
     assert!(script.suspend().cancelled.is_empty());
     assert!(matches!(script.wait_any(&[1]), Err(ScriptError::BadHandle(_))));
 }

@@ -4,8 +4,8 @@ use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult};
 use everstate_types::{Action, Failure, HistoryEvent, Payload};
 
 use super::{
-    Recorder, activity, at, call, child, completed, done, instance, name, send, signal, start,
-    timer, turn,
+    Recorder, activity, at, call, child, completed, done, granted, instance, lock, name, send,
+    signal, signal_at, start, timer, turn, unlock,
 };
 use crate::orchestration::script::{Script, ScriptError};
 
@@ -64,6 +64,9 @@ fn action_of_another_kind_name_target_or_input_diverges_and_names_both() {
         (child("c"), other_child),
         (start("c"), start("d")),
         (timer(5), timer(6)),
+        (lock(&["a", "b"]), lock(&["a"])),
+        (lock(&["a"]), call("a")),
+        (signal_at("a", Some(5), None), signal_at("a", Some(6), None)),
         (send("a"), send("b")),
     ] {
         let mut script = replay(std::slice::from_ref(&then));
@@ -84,6 +87,44 @@ fn message_shows_the_beginning_of_both_inputs() {
         &["scheduled activity 'Work' with \"xxx", "…", "schedule activity 'Work' with \"short\""],
     );
     assert!(message.len() < 600, "{message}");
+}
+
+#[test]
+fn message_shows_lock_sets_unlocks_and_the_times_of_signals() {
+    let keys = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let mut script = replay(&[lock(&["a"])]);
+    assert_eq!(script.act(lock(&keys)), Err(ScriptError::Diverged));
+    assert_contains(
+        &message(&mut script),
+        &[
+            "asked to lock entity '@register@a' (event 3",
+            "asked to lock entities '@register@0', '@register@1'",
+            "'@register@7' and 2 more",
+        ],
+    );
+
+    let mut script = replay(&[signal_at("a", Some(5), None)]);
+    assert_eq!(script.act(signal("a")), Err(ScriptError::Diverged));
+    assert_contains(
+        &message(&mut script),
+        &[
+            "without input not before 1970-01-01T00:00:05Z (5000 ms)",
+            "'@register@a' without input.",
+        ],
+    );
+
+    let turns = vec![
+        vec![done(0, &lock(&["a", "b"]))],
+        vec![granted(0), done(1, &unlock(0, "b")), done(2, &unlock(0, "a"))],
+    ];
+    let mut script = Recorder::after(turns, vec![turn(3)]).script();
+    assert_eq!(script.act(lock(&["a", "b"])), Ok(0));
+    assert_eq!(super::take(&mut script, &[0]).0, 0);
+    assert_eq!(script.unlock(0), Err(ScriptError::Diverged));
+    assert_contains(
+        &message(&mut script),
+        &["as action 1", "unlocked entity '@register@b'", "asked to unlock entity '@register@a'"],
+    );
 }
 
 #[test]

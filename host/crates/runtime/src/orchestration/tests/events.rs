@@ -60,7 +60,7 @@ fn waiter_that_gave_up_leaves_the_event_to_the_next() {
     let mut script = script(&[("a", "1"), ("a", "2")]);
     let oldest = wait(&mut script, "a");
     let given_up = wait(&mut script, "a");
-    script.cancel(given_up);
+    script.cancel(given_up).expect("it follows its history");
     assert_eq!(take(&mut script, &[oldest]), (oldest, "1".to_owned()));
     let later = wait(&mut script, "a");
     assert_eq!(take(&mut script, &[later]), (later, "2".to_owned()));
@@ -73,7 +73,7 @@ fn event_of_a_waiter_that_gave_up_goes_to_another_waiter() {
     let oldest = wait(&mut script, "a");
     let newest = wait(&mut script, "a");
     let_events_come(&mut script);
-    script.cancel(newest);
+    script.cancel(newest).expect("it follows its history");
     assert_eq!(take(&mut script, &[oldest]), (oldest, "1".to_owned()));
 }
 
@@ -82,8 +82,8 @@ fn event_of_a_waiter_that_gave_up_goes_back_to_its_place() {
     let mut script = script(&[("a", "1"), ("a", "2"), ("a", "3")]);
     let first = wait(&mut script, "a");
     let_events_come(&mut script);
-    script.cancel(first);
-    script.cancel(first);
+    script.cancel(first).expect("it follows its history");
+    script.cancel(first).expect("it follows its history");
     for expected in ["1", "2", "3"] {
         let waiter = wait(&mut script, "a");
         assert_eq!(take(&mut script, &[waiter]), (waiter, expected.to_owned()));
@@ -95,7 +95,7 @@ fn waiter_whose_event_was_taken_cannot_give_it_back() {
     let mut script = script(&[("a", "1")]);
     let waiter = wait(&mut script, "a");
     assert_eq!(take(&mut script, &[waiter]).1, "1");
-    script.cancel(waiter);
+    script.cancel(waiter).expect("it follows its history");
     let waiter = wait(&mut script, "a");
     assert_eq!(script.wait_any(&[waiter]), Ok(None));
 }

@@ -1,6 +1,7 @@
 //! Scripts without guests: the tests play the orchestrator, and the engine that keeps its history.
 
 mod completions;
+mod critical_sections;
 mod divergence;
 mod ending;
 mod events;
@@ -93,13 +94,22 @@ fn confirmation(action: &Action) -> EventKind {
         Action::CallEntity { entity, operation, input } => {
             EventKind::EntityOperationCalled { request_id, entity, operation, input }
         }
-        Action::SignalEntity { entity, operation, input } => EventKind::EntityOperationSignaled {
-            request_id,
-            entity,
-            operation,
-            input,
-            scheduled_time: None,
-        },
+        Action::SignalEntity { entity, operation, input, at, refusal } => {
+            EventKind::EntityOperationSignaled {
+                request_id,
+                entity,
+                operation,
+                input,
+                scheduled_time: at,
+                refusal,
+            }
+        }
+        Action::LockEntities { entities, .. } => {
+            EventKind::EntityLockRequested { critical_section_id: request_id, lock_set: entities }
+        }
+        Action::UnlockEntity { entity, .. } => {
+            EventKind::EntityUnlockSent { critical_section_id: request_id, entity }
+        }
         Action::CreateTimer { fire_at } => EventKind::TimerCreated { fire_at },
         Action::SendEvent { instance_id, name, input } => {
             EventKind::EventSent { instance_id, name, input }
@@ -149,7 +159,7 @@ fn instance(id: &str) -> InstanceId {
     InstanceId::orchestration(id).expect("a valid id")
 }
 
-fn entity(key: &str) -> EntityId {
+pub(super) fn entity(key: &str) -> EntityId {
     EntityId::new("register", key).expect("a valid id")
 }
 
@@ -163,7 +173,7 @@ fn activity(input: &str) -> Action {
     }
 }
 
-fn child(id: &str) -> Action {
+pub(super) fn child(id: &str) -> Action {
     Action::CallSubOrchestration {
         name: name("Child"),
         instance_id: instance(id),
@@ -173,7 +183,7 @@ fn child(id: &str) -> Action {
     }
 }
 
-fn start(id: &str) -> Action {
+pub(super) fn start(id: &str) -> Action {
     Action::StartOrchestration {
         name: name("Child"),
         instance_id: instance(id),
@@ -183,15 +193,37 @@ fn start(id: &str) -> Action {
     }
 }
 
-fn call(key: &str) -> Action {
+pub(super) fn call(key: &str) -> Action {
     Action::CallEntity { entity: entity(key), operation: "get".to_owned(), input: None }
 }
 
-fn signal(key: &str) -> Action {
-    Action::SignalEntity { entity: entity(key), operation: "get".to_owned(), input: None }
+pub(super) fn signal(key: &str) -> Action {
+    signal_at(key, None, None)
 }
 
-fn timer(second: u64) -> Action {
+/// A signal not before a second, which the host may refuse.
+fn signal_at(key: &str, second: Option<u64>, refusal: Option<&str>) -> Action {
+    Action::SignalEntity {
+        entity: entity(key),
+        operation: "get".to_owned(),
+        input: None,
+        at: second.map(at),
+        refusal: refusal.map(str::to_owned),
+    }
+}
+
+/// A request for locks; the keys are in order.
+pub(super) fn lock(keys: &[&str]) -> Action {
+    assert!(keys.is_sorted(), "as the host gives them: {keys:?}");
+    let entities = keys.iter().map(|key| entity(key)).collect();
+    Action::LockEntities { entities, refusal: None }
+}
+
+fn unlock(lock: i32, key: &str) -> Action {
+    Action::UnlockEntity { lock, entity: entity(key) }
+}
+
+pub(super) fn timer(second: u64) -> Action {
     Action::CreateTimer { fire_at: at(second) }
 }
 
@@ -210,6 +242,25 @@ fn failed(scheduled_id: i32, failure: Failure) -> HistoryEvent {
 
 fn fired(timer_id: i32) -> HistoryEvent {
     came(EventKind::TimerFired { timer_id, fire_at: at(1) })
+}
+
+fn granted(scheduled_id: i32) -> HistoryEvent {
+    came(EventKind::EntityLockGranted { scheduled_id, critical_section_id: Uuid::nil() })
+}
+
+/// The result of an operation, `null`.
+fn replied(scheduled_id: i32) -> HistoryEvent {
+    came(EventKind::EntityOperationCompleted {
+        scheduled_id,
+        request_id: Uuid::nil(),
+        output: None,
+    })
+}
+
+/// The failure of an operation or of a request for locks.
+fn refused(scheduled_id: i32, failure: Failure) -> HistoryEvent {
+    let request_id = Uuid::nil();
+    came(EventKind::EntityOperationFailed { scheduled_id, request_id, failure })
 }
 
 fn raised(name: &str, input: &str) -> HistoryEvent {

@@ -1,18 +1,21 @@
 //! Random orchestrators in a random world: kept over all turns and replayed from the start at every
 //! turn they must see the same and ask for the same.
 
+use std::collections::HashMap;
+
 use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult};
 use everstate_types::{Action, EventKind, Failure, HistoryEvent, Payload, Timestamp};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use uuid::Uuid;
 
-use super::{Recorder, activity, call, came, child, send, signal, start};
-use crate::orchestration::script::Script;
+use super::{Recorder, activity, call, came, child, entity, lock, send, start};
+use crate::orchestration::script::{Script, ScriptError};
 
 const EXECUTIONS: u64 = 1_000;
 const TURNS_MAX: u32 = 15;
 const EVENT_NAMES: [&str; 4] = ["a", "A", "b", "c"];
+const REFUSED: &str = "refused: ";
 
 /// An orchestrator whose next step depends on chance and on what it has seen.
 struct Orchestrator {
@@ -20,6 +23,7 @@ struct Orchestrator {
     /// Handles that it may wait for.
     open: Vec<u32>,
     activities: Vec<u32>,
+    locks: Vec<u32>,
     /// The wait that it is suspended in.
     wait: Option<Vec<u32>>,
     /// All that it has seen, in order.
@@ -34,6 +38,7 @@ impl Orchestrator {
             random: ChaCha12Rng::seed_from_u64(seed),
             open: Vec::new(),
             activities: Vec::new(),
+            locks: Vec::new(),
             wait: None,
             seen: Vec::new(),
         }
@@ -63,7 +68,13 @@ impl Orchestrator {
 
     fn step(&mut self, script: &mut Script) -> Option<End> {
         match self.random.random_range(0..100) {
-            0..50 => self.act(script),
+            0..45 => self.act(script),
+            45..50 if !self.locks.is_empty() => {
+                let index = self.random.random_range(0..self.locks.len());
+                let lock = self.locks.swap_remove(index);
+                script.unlock(lock).expect("it follows its history");
+                self.open.retain(|other| *other != lock);
+            }
             50..55 => {
                 let status = self.random.random::<bool>().then(|| Payload::from("1"));
                 script.set_custom_status(status);
@@ -75,7 +86,7 @@ impl Orchestrator {
             }
             60..68 if !self.open.is_empty() => {
                 let index = self.random.random_range(0..self.open.len());
-                script.cancel(self.open.swap_remove(index));
+                script.cancel(self.open.swap_remove(index)).expect("it follows its history");
             }
             68..98 if !self.open.is_empty() => {
                 let mut handles = self.open.clone();
@@ -99,21 +110,22 @@ impl Orchestrator {
 
     fn act(&mut self, script: &mut Script) {
         let input = self.random.random_range(0..5).to_string();
-        let action = match self.random.random_range(0..10) {
+        let action = match self.random.random_range(0..13) {
             0..2 => activity(&input),
             2 if !self.activities.is_empty() => {
                 let index = self.random.random_range(0..self.activities.len());
                 self.retry(script, self.activities[index], &input)
             }
             3 => child(&input),
-            4 => call(&input),
-            5 => signal(&input),
-            6 => start(&input),
-            7 => send(&input),
-            8 => {
-                let delay = self.random.random_range(0..5_000);
-                let fire_at = Timestamp::from_millis(script.current_time().as_millis() + delay);
-                Action::CreateTimer { fire_at }
+            4..6 => call(&input),
+            6 => self.signal(script, &input),
+            7 => start(&input),
+            8 => send(&input),
+            9 => Action::CreateTimer { fire_at: self.later(script) },
+            10..12 => {
+                let keys = ["0", "1", "2", "3", "4"];
+                let first = self.random.random_range(0..keys.len());
+                lock(&keys[first..self.random.random_range(first..keys.len()) + 1])
             }
             _ => {
                 let name = EVENT_NAMES[self.random.random_range(0..EVENT_NAMES.len())];
@@ -128,12 +140,42 @@ impl Orchestrator {
                 | Action::SendEvent { .. }
         );
         let is_activity = matches!(action, Action::CallActivity { .. });
-        let handle = script.act(action).expect("a handle");
+        let is_lock = matches!(action, Action::LockEntities { .. });
+        let handle = match script.act(action) {
+            Ok(handle) => handle,
+            Err(error @ (ScriptError::Forbidden(_) | ScriptError::NoSuchEntity(_))) => {
+                self.seen.push(format!("{REFUSED}{error}"));
+                return;
+            }
+            Err(error) => unreachable!("{error}"),
+        };
         if completes {
             self.open.push(handle);
         }
         if is_activity {
             self.activities.push(handle);
+        }
+        if is_lock {
+            self.locks.push(handle);
+        }
+    }
+
+    fn later(&mut self, script: &Script) -> Timestamp {
+        let delay = self.random.random_range(0..5_000);
+        Timestamp::from_millis(script.current_time().as_millis() + delay)
+    }
+
+    /// A signal. Which functions there are changes from turn to turn, and a replay does not look.
+    fn signal(&mut self, script: &Script, key: &str) -> Action {
+        let at = self.random.random::<bool>().then(|| self.later(script));
+        let is_there =
+            script.is_replaying() || !script.current_time().as_millis().is_multiple_of(3);
+        Action::SignalEntity {
+            entity: entity(key),
+            operation: "get".to_owned(),
+            input: None,
+            at,
+            refusal: (!is_there).then(|| "no such function".to_owned()),
         }
     }
 
@@ -216,6 +258,12 @@ impl World {
             (Action::CallEntity { .. }, Err(failure)) => {
                 EventKind::EntityOperationFailed { scheduled_id, request_id, failure }
             }
+            (Action::LockEntities { .. }, Ok(_)) => {
+                EventKind::EntityLockGranted { scheduled_id, critical_section_id: request_id }
+            }
+            (Action::LockEntities { .. }, Err(failure)) => {
+                EventKind::EntityOperationFailed { scheduled_id, request_id, failure }
+            }
             (Action::CreateTimer { fire_at }, _) => {
                 EventKind::TimerFired { timer_id: scheduled_id, fire_at }
             }
@@ -239,6 +287,10 @@ struct Counts {
     seen: usize,
     cancelled: usize,
     generations: usize,
+    locks: usize,
+    unlocks: usize,
+    /// By the text of the rule, or of the refusal.
+    refused: HashMap<String, usize>,
 }
 
 fn execute(seed: u64, counts: &mut Counts) {
@@ -261,6 +313,9 @@ fn execute(seed: u64, counts: &mut Counts) {
         assert!(!script.is_replaying() && !kept.is_replaying(), "seed {seed}, turn {turn}");
         counts.turns += 1;
         counts.cancelled += outcome.cancelled.len();
+        let count = |is: fn(&Action) -> bool| outcome.actions.iter().filter(|a| is(a)).count();
+        counts.locks += count(|action| matches!(action, Action::LockEntities { .. }));
+        counts.unlocks += count(|action| matches!(action, Action::UnlockEntity { .. }));
         if matches!(outcome.result, OrchestrationResult::ContinuedAsNew { .. }) {
             counts.generations += 1;
         }
@@ -275,6 +330,9 @@ fn execute(seed: u64, counts: &mut Counts) {
         recorder.record(&outcome, new_events);
     }
     counts.seen += keeper.seen.len();
+    for text in keeper.seen.iter().filter_map(|seen| seen.strip_prefix(REFUSED)) {
+        *counts.refused.entry(text.to_owned()).or_default() += 1;
+    }
 }
 
 #[test]
@@ -283,7 +341,10 @@ fn random_orchestrators_see_and_ask_for_the_same_whether_kept_or_replayed() {
     for seed in 0..EXECUTIONS {
         execute(seed, &mut counts);
     }
-    let Counts { turns, seen, cancelled, generations } = counts;
-    assert!(turns > 2_000 && seen > 5_000, "{counts:?}");
-    assert!(cancelled > 100 && generations > 20, "{counts:?}");
+    let Counts { turns, seen, cancelled, generations, locks, unlocks, refused } = &counts;
+    assert!(*turns > 2_000 && *seen > 5_000, "{counts:?}");
+    assert!(*cancelled > 100 && *generations > 20, "{counts:?}");
+    assert!(*locks > 500 && *unlocks > 500, "{counts:?}");
+    assert_eq!(refused.len(), 7, "six rules and unknown entities: {counts:?}");
+    assert!(refused.values().all(|count| *count > 20), "{counts:?}");
 }

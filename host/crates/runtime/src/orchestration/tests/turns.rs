@@ -7,8 +7,8 @@ use everstate_types::{Action, EventKind, ExecutionId, HistoryEvent};
 use uuid::Uuid;
 
 use super::{
-    Recorder, activity, at, call, came, child, completed, done, fired, raised, send, signal, start,
-    started, take, timer, turn, turn_end, work_item,
+    Recorder, activity, at, call, came, child, completed, done, fired, lock, raised, send, signal,
+    signal_at, start, started, take, timer, turn, turn_end, work_item,
 };
 use crate::orchestration::script::Script;
 
@@ -31,8 +31,17 @@ fn first_turn_gives_actions_in_order_and_waits() {
 
 #[test]
 fn replay_repeats_every_kind_of_action_and_gives_only_what_is_new() {
-    let actions =
-        [activity("1"), signal("a"), child("c"), start("s"), call("a"), timer(9), send("e")];
+    let actions = [
+        activity("1"),
+        signal("a"),
+        child("c"),
+        start("s"),
+        call("a"),
+        timer(9),
+        send("e"),
+        signal_at("a", Some(9), None),
+        lock(&["a", "b"]),
+    ];
     let confirmed = actions.iter().zip(0..).map(|(action, number)| done(number, action)).collect();
     let mut script = Recorder::after(vec![confirmed], vec![turn(5), completed(0, "1")]).script();
     for (action, handle) in actions.into_iter().zip(0..) {
@@ -43,7 +52,7 @@ fn replay_repeats_every_kind_of_action_and_gives_only_what_is_new() {
     assert_eq!(take(&mut script, &[0]), (0, "1".to_owned()));
     assert!(!script.is_replaying());
     assert_eq!(script.current_time(), at(5));
-    assert_eq!(script.act(activity("2")), Ok(7));
+    assert_eq!(script.act(activity("2")), Ok(9));
     assert_eq!(script.suspend().actions, [activity("2")]);
 }
 
