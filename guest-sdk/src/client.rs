@@ -6,23 +6,22 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::bindings::imports::client as host;
-use crate::error::{ClientError, HostError, failure_from_wit};
+use crate::error::{ClientError, HostError};
 use crate::http::HttpResponse;
-use crate::id::EntityId;
 use crate::log::{LogLevel, log_methods};
-use crate::payload::{from_json, from_optional_json, to_json, to_optional_json};
+use crate::payload::to_json;
 use crate::time::{Timestamp, span_ms};
 
+mod entity;
+mod entity_query;
 mod lifecycle;
 mod query;
 mod status;
 
-pub use query::{
-    EntityPage, EntityQuery, EntityStatus, InstanceFilter, InstancePage, InstanceQuery,
-};
+pub use entity_query::{EntityFilter, EntityLockStatus, EntityPage, EntityQuery, EntityStatus};
+pub use query::{InstanceFilter, InstancePage, InstanceQuery};
 pub use status::{InstanceStatus, RuntimeStatus, StatusOptions};
 
 /// The client of the engine. HTTP functions are given one; activities ask their context for it.
@@ -208,69 +207,6 @@ impl DurableClient {
     }
 
     log_methods!();
-}
-
-/// Entities.
-impl DurableClient {
-    /// Tells an entity to do an operation, at once or not before `at`. Nothing comes back. `&()`
-    /// is no input.
-    ///
-    /// # Errors
-    /// An input without a JSON form; what the host refuses.
-    pub fn signal_entity<T: Serialize + ?Sized>(
-        &self,
-        entity: &EntityId,
-        operation: &str,
-        input: &T,
-        at: Option<Timestamp>,
-    ) -> Result<(), ClientError> {
-        let input = to_optional_json(input)?;
-        let at = at.map(Timestamp::unix_ms);
-        refused(host::signal_entity(&entity.to_wit(), operation, input.as_deref(), at))
-    }
-
-    /// Asks an entity for an operation and waits for its result. `&()` is no input.
-    ///
-    /// # Errors
-    /// An input without a JSON form; what the host refuses; the failure of the operation; a
-    /// result that is not an `R`.
-    pub fn call_entity<R: DeserializeOwned>(
-        &self,
-        entity: &EntityId,
-        operation: &str,
-        input: &(impl Serialize + ?Sized),
-        timeout: Option<Duration>,
-    ) -> Result<R, ClientError> {
-        let input = to_optional_json(input)?;
-        let timeout = timeout.map(span_ms);
-        let outcome =
-            refused(host::call_entity(&entity.to_wit(), operation, input.as_deref(), timeout))?;
-        let result = outcome.map_err(failure_from_wit)?;
-        let what = format!("the result of the operation `{operation}`");
-        Ok(from_optional_json(result.as_deref(), &what)?)
-    }
-
-    /// The state of an entity after the operations done so far; `None` if it has none.
-    ///
-    /// # Errors
-    /// What the host refuses; a state that is not a `T`.
-    pub fn read_entity_state<T: DeserializeOwned>(
-        &self,
-        entity: &EntityId,
-    ) -> Result<Option<T>, ClientError> {
-        match refused(host::read_entity_state(&entity.to_wit()))? {
-            Some(json) => Ok(Some(from_json(&json, "the entity's state")?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Finds entities, by id.
-    ///
-    /// # Errors
-    /// What the host refuses.
-    pub fn list_entities(&self, query: &EntityQuery) -> Result<EntityPage, HostError> {
-        Ok(EntityPage::from_wit(host::list_entities(&query.to_wit())?))
-    }
 }
 
 fn refused<T>(

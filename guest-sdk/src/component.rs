@@ -6,12 +6,14 @@
 use std::sync::Once;
 
 use crate::activity::ActivityContext;
-use crate::bindings::exported::{activity, describe, entity, http, orchestrator};
+use crate::bindings::exported::{
+    activity, describe, describe_entities, entity, http, orchestrator,
+};
 use crate::bindings::imports::{http_types, types};
-use crate::entity::EntityContext;
+use crate::entity::EntityCall;
 use crate::error::failure_to_wit;
 use crate::http::{HttpError, HttpRequest, HttpResponse};
-use crate::registration::{Registration, Run, all, find};
+use crate::registration::{Registration, Run, all, find, find_entity};
 
 /// Stands for the component whose functions the attributes have registered.
 pub(crate) struct Component;
@@ -22,12 +24,18 @@ impl describe::Guest for Component {
     }
 }
 
+impl describe_entities::Guest for Component {
+    fn describe() -> Vec<describe_entities::EntityOptions> {
+        all().filter_map(describe_entity).collect()
+    }
+}
+
 impl orchestrator::Guest for Component {
     fn run(name: String) -> Result<String, types::Failure> {
         report_panics();
         let run = find(&name, |run| match run {
             Run::Orchestrator(run) => Some(run),
-            Run::Entity(_) | Run::Activity(_) | Run::Http { .. } => None,
+            Run::Entity { .. } | Run::Activity(_) | Run::Http { .. } => None,
         });
         run.and_then(|run| run()).map_err(failure_to_wit)
     }
@@ -36,11 +44,9 @@ impl orchestrator::Guest for Component {
 impl entity::Guest for Component {
     fn invoke(operation: entity::Operation) -> Result<Option<String>, types::Failure> {
         report_panics();
-        let run = find(&operation.entity.name, |run| match run {
-            Run::Entity(run) => Some(run),
-            Run::Orchestrator(_) | Run::Activity(_) | Run::Http { .. } => None,
-        });
-        run.and_then(|run| run(&mut EntityContext::new(operation))).map_err(failure_to_wit)
+        find_entity(&operation.entity.name)
+            .and_then(|(run, options)| run(EntityCall::new(operation, options)))
+            .map_err(failure_to_wit)
     }
 }
 
@@ -49,7 +55,7 @@ impl activity::Guest for Component {
         report_panics();
         let run = find(&call.name, |run| match run {
             Run::Activity(run) => Some(run),
-            Run::Orchestrator(_) | Run::Entity(_) | Run::Http { .. } => None,
+            Run::Orchestrator(_) | Run::Entity { .. } | Run::Http { .. } => None,
         });
         let (context, input) = ActivityContext::new(call);
         run.and_then(|run| run(context, input)).map_err(failure_to_wit)
@@ -64,7 +70,7 @@ impl http::Guest for Component {
         report_panics();
         let handle = find(&name, |run| match run {
             Run::Http { handle, .. } => Some(handle),
-            Run::Orchestrator(_) | Run::Entity(_) | Run::Activity(_) => None,
+            Run::Orchestrator(_) | Run::Entity { .. } | Run::Activity(_) => None,
         });
         handle
             .and_then(|handle| handle(HttpRequest::new(request)).or_else(HttpError::into_response))
@@ -76,14 +82,29 @@ impl http::Guest for Component {
 fn describe_one(registration: &Registration) -> describe::Function {
     let kind = match registration.run() {
         Run::Orchestrator(_) => describe::FunctionKind::Orchestrator,
-        Run::Entity(_) => describe::FunctionKind::Entity,
+        Run::Entity { .. } => describe::FunctionKind::Entity,
         Run::Activity(_) => describe::FunctionKind::Activity,
         Run::Http { methods, route, .. } => describe::FunctionKind::Http(describe::HttpTrigger {
-            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            methods: owned(methods),
             route: route.to_owned(),
         }),
     };
     describe::Function { name: registration.name().to_owned(), kind }
+}
+
+/// What the host must know of an entity beside its name, if there is anything.
+fn describe_entity(registration: &Registration) -> Option<describe_entities::EntityOptions> {
+    let Run::Entity { options, .. } = registration.run() else { return None };
+    options.concern_the_host().then(|| describe_entities::EntityOptions {
+        name: registration.name().to_owned(),
+        read_only_operations: owned(options.read_only),
+        time_to_live: options.time_to_live_ms,
+        indexes: owned(options.indexes),
+    })
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 /// Makes a panic say one line on standard error: where and what.

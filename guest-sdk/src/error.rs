@@ -147,7 +147,8 @@ impl Failure {
     /// What an entity answers to an operation that it does not know.
     #[must_use]
     pub fn unknown_operation(operation: &str) -> Self {
-        Self::new("UnknownOperation", format!("no operation named `{operation}`")).non_retriable()
+        let message = format!("No operation named '{operation}' was found.");
+        Self::new("UnknownOperation", message).non_retriable()
     }
 }
 

@@ -175,6 +175,12 @@ impl<T> DurableFuture<T> {
         Self { stage: Stage::Composed(Box::pin(future)) }
     }
 
+    /// Whether a result is there that nobody has taken.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        let Stage::Waiting { executor, handle, .. } = &self.stage else { return false };
+        matches!(executor.waits.borrow().completions.get(handle), Some(Ok(_)))
+    }
+
     /// The handle, as long as one operation is under way.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self.stage {

@@ -5,10 +5,12 @@ use std::future::Future;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::registration::{Registration, Run};
+pub use crate::entity::{EntityCall, EntityOptions, Upgrade};
+pub use crate::registration::{Registration, Run, RunEntity};
 
 use crate::activity::ActivityContext;
 use crate::client::DurableClient;
+use crate::entity::{self, EntityContext};
 use crate::error::Failure;
 use crate::orchestration::OrchestrationContext;
 use crate::payload::{from_json, to_json, to_optional_json};
@@ -47,6 +49,71 @@ pub fn operation_result<T: Serialize>(
     result: Result<T, Failure>,
 ) -> Result<Option<String>, Failure> {
     to_optional_json(&result?)
+}
+
+/// The context of an operation that is to be run.
+#[must_use]
+pub fn entity_context(call: EntityCall) -> EntityContext {
+    call.into_context()
+}
+
+/// Whether the operation is the one of that name; the case does not matter.
+#[must_use]
+pub fn is_operation(context: &EntityContext, name: &str) -> bool {
+    context.operation_name().eq_ignore_ascii_case(name)
+}
+
+/// Reads an operation's input.
+///
+/// # Errors
+/// An input of another shape, or none where one is needed.
+pub fn operation_input<T: DeserializeOwned>(context: &EntityContext) -> Result<T, Failure> {
+    context.input()
+}
+
+/// Runs a method that takes `&mut self`: reads the state, and writes it back if it is new or has
+/// changed, unless the method said itself what becomes of it.
+///
+/// # Errors
+/// The method's own failure; a state that cannot be read or written.
+pub fn change_state<S: Default + Serialize + DeserializeOwned>(
+    context: &mut EntityContext,
+    operation: impl FnOnce(&mut S, &mut EntityContext) -> Result<Option<String>, Failure>,
+) -> Result<Option<String>, Failure> {
+    entity::change(context, operation)
+}
+
+/// Runs a method that takes `&self`: reads the state and does not write it.
+///
+/// # Errors
+/// The method's own failure; a state that cannot be read.
+pub fn look_at_state<S: Default + DeserializeOwned>(
+    context: &mut EntityContext,
+    operation: impl FnOnce(&S, &mut EntityContext) -> Result<Option<String>, Failure>,
+) -> Result<Option<String>, Failure> {
+    entity::look(context, operation)
+}
+
+/// What an entity does that no method is for: `delete` is built in.
+///
+/// # Errors
+/// Any other operation is unknown.
+pub fn other_operation(context: &mut EntityContext) -> Result<Option<String>, Failure> {
+    if !is_operation(context, "delete") {
+        return Err(Failure::unknown_operation(context.operation_name()));
+    }
+    context.delete_state();
+    Ok(None)
+}
+
+/// What a return type gives when all is well.
+pub trait Outcome {
+    /// The result that a caller gets.
+    type Value;
+}
+
+impl<T, E> Outcome for Result<T, E> {
+    type Value = T;
 }
 
 /// Reads an activity's input.

@@ -20,21 +20,76 @@
 //! An entity is a piece of state under a key. It does one operation at a time. Its state and what
 //! it sends are taken together when the operation returns well, and dropped when it fails.
 //!
+//! A type is its state, the methods of one `impl` block are its operations. What is not there yet
+//! is the default; what a method leaves in `self` is stored when it returns.
+//!
 //! ```no_run
-//! use everstate_sdk::{EntityContext, Failure, entity};
+//! use everstate_sdk::{Failure, entity};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Default, Serialize, Deserialize)]
+//! struct Account {
+//!     cents: i64,
+//! }
 //!
 //! #[entity]
-//! fn Account(context: &mut EntityContext) -> Result<i64, Failure> {
-//!     let balance: i64 = context.get_state()?.unwrap_or(0);
-//!     match context.operation_name() {
-//!         "get" => Ok(balance),
-//!         "deposit" => {
-//!             let balance = balance + context.input::<i64>()?;
-//!             context.set_state(&balance)?;
-//!             Ok(balance)
-//!         }
-//!         other => Err(Failure::unknown_operation(other)),
+//! impl Account {
+//!     fn deposit(&mut self, cents: i64) -> i64 {
+//!         self.cents += cents;
+//!         self.cents
 //!     }
+//!
+//!     fn withdraw(&mut self, cents: i64) -> Result<i64, Failure> {
+//!         if cents > self.cents {
+//!             return Err(Failure::new("TooLittle", "there is less than that"));
+//!         }
+//!         Ok(self.deposit(-cents))
+//!     }
+//!
+//!     /// With `&self` it changes nothing: clients that call it wait for nobody.
+//!     fn balance(&self) -> i64 {
+//!         self.cents
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! `delete` is there without being written. [`entity`] tells the rest: contexts, times to live,
+//! indexes, versions of the state, and entities that are one function.
+//!
+//! ## Calling and signalling
+//!
+//! `Account::proxy(key)?` has the same methods for those who use an account. Each gives an
+//! [`Operation`]. Orchestrations and clients [call](Operation::call) it and get the result; they and
+//! other entities [signal](Operation::signal) it, at once or [later](Operation::signal_at), and
+//! nothing comes back. A signal of a client can carry a key with which it
+//! [counts once](Operation::signal_once). Without a proxy the same is done by name:
+//! [`DurableClient::call_entity`], [`EntityContext::signal_entity`].
+//!
+//! Who needs several entities for itself [locks](OrchestrationContext::lock_entities) them.
+//!
+//! ```no_run
+//! use everstate_sdk::{DurableClient, HttpError, HttpRequest, HttpResponse, entity, http_trigger};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Debug, Default, Serialize, Deserialize)]
+//! # struct Account(i64);
+//! # #[entity]
+//! # impl Account {
+//! #     fn deposit(&mut self, cents: i64) -> i64 {
+//! #         self.0 += cents;
+//! #         self.0
+//! #     }
+//! # }
+//!
+//! #[http_trigger(route = "Accounts/{key}/deposit", methods = ["POST"])]
+//! fn Deposit(request: HttpRequest, client: DurableClient) -> Result<HttpResponse, HttpError> {
+//!     let deposit = Account::proxy(request.route_value("key").unwrap_or_default())?
+//!         .deposit(request.json()?);
+//!     match request.header("idempotency-key") {
+//!         Some(key) => deposit.signal_once(&client, key)?,
+//!         None => return Ok(HttpResponse::text(deposit.call(&client)?.to_string())),
+//!     }
+//!     Ok(HttpResponse::new(202))
 //! }
 //! # fn main() {}
 //! ```
@@ -192,13 +247,18 @@
 //! ```
 //!
 //! The client also raises events, terminates, suspends, resumes, rewinds, restarts and purges
-//! orchestrations, and finds and counts them ([`DurableClient::query_instances`]). Activities get
-//! it from [`ActivityContext::client`].
+//! orchestrations, and finds and counts them ([`DurableClient::query_instances`]); it calls and
+//! signals entities, finds them ([`DurableClient::list_entities`]) and looks at one
+//! ([`DurableClient::get_entity`]). Activities get it from [`ActivityContext::client`].
 //!
 //! # When something goes wrong
 //!
 //! `?` turns every error into a [`Failure`], and in HTTP functions into an [`HttpError`]. A panic
 //! ends the function as a trap does; what it said stands in the failure that the host reports.
+//!
+//! An entity answers an operation that it does not know with the failure `UnknownOperation`, an input
+//! of another shape with `InvalidInput`. State that cannot be read or written is `InvalidState`, state
+//! of newer code `StateTooNew`; `delete` deletes such state too.
 //!
 //! A failed activity reaches the orchestrator as a failure of the type `ActivityFailed`, a failed
 //! child as one of the type `SubOrchestrationFailed`. What was reported there is its
@@ -220,8 +280,9 @@
 //!
 //! # Tests
 //!
-//! The `testing` module runs an orchestrator natively in a unit test: the test says what
-//! activities answer and which events come, and time passes by itself.
+//! The `testing` module runs orchestrators and entities natively in a unit test: the test says what
+//! activities answer and which events come, and time passes by itself; it asks entities for
+//! operations and sees their state and what they send.
 
 mod activity;
 mod bindings;
@@ -237,6 +298,7 @@ mod id;
 mod log;
 mod orchestration;
 mod payload;
+mod proxy;
 mod registration;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -244,13 +306,13 @@ mod time;
 
 pub use activity::ActivityContext;
 pub use client::{
-    ConflictPolicy, DurableClient, EntityPage, EntityQuery, EntityStatus, InstanceFilter,
-    InstancePage, InstanceQuery, InstanceStatus, RuntimeStatus, StartOptions, StatusOptions,
-    WaitOptions,
+    ConflictPolicy, DurableClient, EntityFilter, EntityLockStatus, EntityPage, EntityQuery,
+    EntityStatus, InstanceFilter, InstancePage, InstanceQuery, InstanceStatus, RuntimeStatus,
+    StartOptions, StatusOptions, WaitOptions,
 };
 pub use entity::EntityContext;
 pub use error::{ClientError, Failure, FailureDetails, HostError, InnerFailure};
-pub use everstate_sdk_macros::{activity, entity, http_trigger, orchestrator};
+pub use everstate_sdk_macros::{activity, entity, entity_proxy, http_trigger, orchestrator};
 pub use executor::DurableFuture;
 pub use http::{HttpError, HttpRequest, HttpResponse};
 pub use id::{EntityId, IdError};
@@ -259,4 +321,5 @@ pub use orchestration::{
     ActivityOptions, ChildOptions, EntityLock, HttpCall, HttpCallResponse, OrchestrationContext,
     RetryPolicy,
 };
+pub use proxy::{Caller, Operation, Signaler};
 pub use time::Timestamp;

@@ -179,9 +179,7 @@ impl OrchestrationContext {
         operation: &str,
         input: &(impl Serialize + ?Sized),
     ) -> DurableFuture<R> {
-        let handle = to_optional_json(input)
-            .and_then(|input| Ok(self.host.call_entity(entity, operation, input.as_deref())?));
-        self.executor.future(handle, decode_result)
+        self.ask(entity, operation, to_optional_json(input))
     }
 
     /// Tells an entity to do an operation. Nothing comes back. `&()` is no input.
@@ -194,7 +192,7 @@ impl OrchestrationContext {
         operation: &str,
         input: &T,
     ) -> Result<(), Failure> {
-        self.signal(entity, operation, input, None)
+        self.tell(entity, operation, to_optional_json(input)?.as_deref(), None)
     }
 
     /// The same, but not before a point in time.
@@ -208,25 +206,85 @@ impl OrchestrationContext {
         input: &T,
         at: Timestamp,
     ) -> Result<(), Failure> {
-        self.signal(entity, operation, input, Some(at))
+        self.tell(entity, operation, to_optional_json(input)?.as_deref(), Some(at))
     }
 
-    /// Asks for exclusive use of several entities. The future gives a guard that releases them
-    /// when it is dropped.
+    /// Asks for exclusive use of several entities: a critical section. The future gives a guard that
+    /// releases them when it is dropped; dropping the future before gives the lock up. An unknown
+    /// entity function makes it fail.
+    ///
+    /// Until the release these fail with `Conflict`: another lock, a call of a child, a signal to one
+    /// of the entities, a call to any other entity, and a second call to the same one while the first
+    /// is pending. Calls to the locked entities wait for the guard: await it before them. Two sections
+    /// never wait for each other, because entities are taken in one global order.
+    ///
+    /// It is isolation and no transaction: what was changed stays changed if the orchestration fails.
+    ///
+    /// ```no_run
+    /// use everstate_sdk::{Failure, OrchestrationContext, entity, orchestrator};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, Default, Serialize, Deserialize)]
+    /// struct Account {
+    ///     cents: i64,
+    /// }
+    ///
+    /// #[entity]
+    /// impl Account {
+    ///     fn balance(&self) -> i64 {
+    ///         self.cents
+    ///     }
+    ///
+    ///     fn add(&mut self, cents: i64) {
+    ///         self.cents += cents;
+    ///     }
+    /// }
+    ///
+    /// #[orchestrator]
+    /// async fn Transfer(context: OrchestrationContext, cents: i64) -> Result<bool, Failure> {
+    ///     let (from, to) = (Account::proxy("Ada")?, Account::proxy("Grace")?);
+    ///     let both = [from.entity_id().clone(), to.entity_id().clone()];
+    ///     let _lock = context.lock_entities(&both).await?;
+    ///     if from.balance().call(&context).await? < cents {
+    ///         return Ok(false);
+    ///     }
+    ///     from.add(-cents).call(&context).await?;
+    ///     to.add(cents).call(&context).await?;
+    ///     Ok(true)
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn lock_entities(&self, entities: &[EntityId]) -> DurableFuture<EntityLock> {
-        let granted = self.executor.future(self.host.lock_entities(entities), decode_nothing);
-        EntityLock::when(granted, Rc::clone(&self.host))
+        match self.host.lock_entities(entities) {
+            Ok(handle) => {
+                let granted = self.executor.future(Ok::<_, Failure>(handle), decode_nothing);
+                EntityLock::when(granted, handle, Rc::clone(&self.host))
+            }
+            Err(refusal) => DurableFuture::refused(refusal.into()),
+        }
     }
 
-    fn signal<T: Serialize + ?Sized>(
+    /// Asks with an input that is JSON text already, or says why there is none.
+    pub(crate) fn ask<R: DeserializeOwned>(
         &self,
         entity: &EntityId,
         operation: &str,
-        input: &T,
+        input: Result<Option<String>, Failure>,
+    ) -> DurableFuture<R> {
+        let handle = input
+            .and_then(|input| Ok(self.host.call_entity(entity, operation, input.as_deref())?));
+        self.executor.future(handle, decode_result)
+    }
+
+    /// Tells with an input that is JSON text already.
+    pub(crate) fn tell(
+        &self,
+        entity: &EntityId,
+        operation: &str,
+        input: Option<&str>,
         at: Option<Timestamp>,
     ) -> Result<(), Failure> {
-        let input = to_optional_json(input)?;
-        Ok(self.host.signal_entity(entity, operation, input.as_deref(), at)?)
+        Ok(self.host.signal_entity(entity, operation, input, at)?)
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
+use crate::id::EntityId;
 
 /// How an absent value looks where a payload must stand.
 pub(crate) const NULL: &str = "null";
@@ -39,4 +40,19 @@ pub(crate) fn from_optional_json<T: DeserializeOwned>(
     what: &str,
 ) -> Result<T, Failure> {
     from_json(json.unwrap_or(NULL), what)
+}
+
+/// Reads the state of an entity.
+pub(crate) fn state_from_json<T: DeserializeOwned>(
+    json: &str,
+    entity: &EntityId,
+) -> Result<T, Failure> {
+    serde_json::from_str(json).map_err(|error| unreadable_state(entity, &error))
+}
+
+/// Says that the state of an entity does not have the shape that somebody expects.
+pub(crate) fn unreadable_state(entity: &EntityId, error: &serde_json::Error) -> Failure {
+    let text =
+        format!("the state of the entity {entity} does not have the expected shape: {error}");
+    Failure::new("InvalidState", text).non_retriable()
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::activity::ActivityContext;
-use crate::entity::EntityContext;
+use crate::entity::{EntityCall, EntityOptions};
 use crate::error::Failure;
 use crate::http::{HttpError, HttpRequest, HttpResponse};
 
@@ -18,6 +18,9 @@ static LAST: Link = Mutex::new(None);
 
 /// A place in the list. Nothing can go wrong while it is locked, so poison means nothing.
 type Link = Mutex<Option<&'static Registration>>;
+
+/// Does one operation of an entity; gives its result.
+pub type RunEntity = fn(EntityCall) -> Result<Option<String>, Failure>;
 
 /// One function of the component.
 #[derive(Debug)]
@@ -34,8 +37,13 @@ pub struct Registration {
 pub enum Run {
     /// Runs to the end of the orchestration; gives its output.
     Orchestrator(fn() -> Result<String, Failure>),
-    /// Does one operation; gives its result.
-    Entity(fn(&mut EntityContext) -> Result<Option<String>, Failure>),
+    /// An entity.
+    Entity {
+        /// What holds for all entities of this type.
+        options: &'static EntityOptions,
+        /// Does one operation; gives its result.
+        run: RunEntity,
+    },
     /// Runs one activity with its input; gives its result.
     Activity(fn(ActivityContext, String) -> Result<String, Failure>),
     /// Answers a request.
@@ -81,6 +89,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Registration> {
     std::iter::successors(last, |registration| *lock(&registration.previous))
 }
 
+/// The entity function of that name, and its options.
+pub(crate) fn find_entity(name: &str) -> Result<(RunEntity, &'static EntityOptions), Failure> {
+    find(name, |run| match run {
+        Run::Entity { options, run } => Some((run, options)),
+        Run::Orchestrator(_) | Run::Activity(_) | Run::Http { .. } => None,
+    })
+}
+
 /// The function of that name whose `run` is wanted; the case of the name does not matter.
 pub(crate) fn find<T>(name: &str, wanted: impl Fn(Run) -> Option<T>) -> Result<T, Failure> {
     all()
@@ -107,7 +123,10 @@ mod tests {
     fn function_added_twice_is_listed_once_and_found_in_any_case() {
         static FIRST: Registration =
             Registration::new("First", Run::Orchestrator(|| Ok("1".to_owned())));
-        static SECOND: Registration = Registration::new("Second", Run::Entity(|_| Ok(None)));
+        static SECOND: Registration = Registration::new(
+            "Second",
+            Run::Entity { options: &EntityOptions::NONE, run: |_| Ok(None) },
+        );
         FIRST.add();
         SECOND.add();
         FIRST.add();
@@ -116,7 +135,7 @@ mod tests {
 
         let orchestrator = |run| match run {
             Run::Orchestrator(run) => Some(run),
-            Run::Entity(_) | Run::Activity(_) | Run::Http { .. } => None,
+            Run::Entity { .. } | Run::Activity(_) | Run::Http { .. } => None,
         };
         assert_eq!(find("FIRST", orchestrator).unwrap()().unwrap(), "1");
         let failure = find("Second", orchestrator).unwrap_err();

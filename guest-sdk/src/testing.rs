@@ -1,10 +1,12 @@
-//! For unit tests: [`TestHost`] runs an orchestrator in the test's own process, natively, without a
-//! host, a disk or a clock.
+//! For unit tests: [`TestHost`] runs an orchestrator, and [`TestEntity`] an entity, in the test's own
+//! process, natively, without a host, a disk or a clock.
 //!
 //! A test says what activities, children, entities and HTTP requests answer and which events come
 //! when; time passes by itself whenever the orchestrator waits, straight to the next thing that
-//! happens. It shows what the author's code does. It shows nothing of the host: there are no
-//! restarts and replays, no limits, and no determinism is checked.
+//! happens. Entities of the crate are run for real where the test wants it
+//! ([`TestHost::run_entity`]), and the rules of critical sections are checked. It shows what the
+//! author's code does. It shows nothing of the host: there are no restarts and replays, no limits,
+//! nobody else who holds an entity, and no determinism is checked.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,9 +45,13 @@ use crate::orchestration::{HttpCall, HttpCallResponse, OrchestrationContext};
 use crate::payload::{from_json, to_json};
 use crate::time::Timestamp;
 
+mod entity;
 mod host;
+mod operation;
+mod section;
 mod state;
 
+pub use entity::TestEntity;
 use state::{Kind, Scripted, State};
 
 #[cfg(test)]
@@ -110,7 +116,7 @@ pub enum TestAction {
     },
     /// Entities were locked.
     LockEntities(Vec<EntityId>),
-    /// A lock was released.
+    /// A lock was released, or given up before it was granted.
     UnlockEntities,
     /// A timer was created.
     CreateTimer {
@@ -146,7 +152,8 @@ impl TestHost {
         Self { state: Rc::new(RefCell::new(State::new())) }
     }
 
-    /// Runs an orchestrator to its end and gives what it returned.
+    /// Runs an orchestrator to its end and gives what it returned. Entities that are run do what
+    /// they were told at last, too.
     ///
     /// # Panics
     /// If it waits for something that never happens.
@@ -156,7 +163,10 @@ impl TestHost {
     ) -> F::Output {
         let context = OrchestrationContext::with_host(Rc::new(self.clone()));
         let executor = context.executor().clone();
-        executor.run(orchestrator(context)).expect("an orchestrator awaits what its context gives")
+        let output = executor.run(orchestrator(context));
+        // What entities were told at last, they do without being waited for.
+        self.pass(self.now());
+        output.expect("an orchestrator awaits what its context gives")
     }
 
     /// The orchestration's clock. It moves while the orchestrator runs.
@@ -205,8 +215,8 @@ impl TestHost {
         self.on(Kind::SubOrchestration, name, Duration::ZERO, answer);
     }
 
-    /// What an operation of all entities of one name answers, at once; it is given the key and
-    /// the input.
+    /// What an operation of all entities of one name answers when it is called, at once; it is given
+    /// the key and the input. Signals are written down only.
     pub fn on_entity_operation<I: DeserializeOwned, O: Serialize>(
         &self,
         name: &str,
@@ -216,7 +226,7 @@ impl TestHost {
         let answer = move |key: &str, input: &str| {
             to_json(&answer(key, from_json(input, "the input of the operation")?)?)
         };
-        let place = (name.to_ascii_lowercase(), operation.to_owned());
+        let place = (name.to_ascii_lowercase(), operation.to_ascii_lowercase());
         self.state.borrow_mut().operations.insert(place, Rc::new(RefCell::new(answer)));
     }
 

@@ -1,4 +1,4 @@
-//! [`Timestamp`]: a point in time as the contract has it. It reads no clock.
+//! [`Timestamp`]: a point in time as the contract has it.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -20,6 +20,17 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// Now, as the host's clock has it: for entities, activities and HTTP functions. An orchestrator
+    /// asks [`OrchestrationContext::current_time`](crate::OrchestrationContext::current_time).
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a guest has the clock that its sandbox gives it"
+    )]
+    pub fn now() -> Self {
+        Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, span_ms_floor))
+    }
+
     /// From milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_unix_ms(ms: u64) -> Self {
@@ -65,6 +76,11 @@ impl fmt::Display for Timestamp {
 /// A span in milliseconds, rounded up: a timer must not fire early.
 pub(crate) fn span_ms(span: Duration) -> u64 {
     u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// A span in whole milliseconds: a point in time is not in the future.
+fn span_ms_floor(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A span as .NET writes it: `hh:mm:ss`, with days before it and a fraction of seven digits behind

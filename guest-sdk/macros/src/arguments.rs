@@ -1,6 +1,8 @@
-//! The arguments of the attributes: `name`, and for HTTP functions `route` and `methods`.
+//! The arguments of the attributes: `name`, and for HTTP functions `route` and `methods`. Those of
+//! entities are read by `entity::options`.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
@@ -41,9 +43,7 @@ impl Arguments {
     fn parse_one(&mut self, allowed: Allowed, meta: &ParseNestedMeta<'_>) -> Result<()> {
         let is_http = allowed == Allowed::NameRouteMethods;
         if meta.path.is_ident("name") {
-            let name: LitStr = meta.value()?.parse()?;
-            check_name(&name.value(), name.span())?;
-            set(&mut self.name, name, meta)
+            set(&mut self.name, parse_name(meta)?, meta)
         } else if is_http && meta.path.is_ident("route") {
             let template: LitStr = meta.value()?.parse()?;
             route::check(&template.value())
@@ -65,13 +65,7 @@ impl Arguments {
 
     /// The name given, or that of the function as it is written.
     pub(crate) fn function_name(&self, function: &Ident) -> Result<String> {
-        if let Some(name) = &self.name {
-            return Ok(name.value());
-        }
-        let name = function.to_string();
-        let name = name.strip_prefix("r#").unwrap_or(&name).to_owned();
-        check_name(&name, function.span())?;
-        Ok(name)
+        function_name(self.name.as_ref(), function)
     }
 
     pub(crate) fn route(&self) -> Result<&LitStr> {
@@ -88,7 +82,24 @@ impl Arguments {
     }
 }
 
-fn set<T>(place: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> Result<()> {
+/// The name given, or that of the item as it is written.
+pub(crate) fn function_name(given: Option<&LitStr>, item: &Ident) -> Result<String> {
+    if let Some(name) = given {
+        return Ok(name.value());
+    }
+    let name = item.unraw().to_string();
+    check_name(&name, item.span())?;
+    Ok(name)
+}
+
+/// A name as an argument.
+pub(crate) fn parse_name(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
+    let name: LitStr = meta.value()?.parse()?;
+    check_name(&name.value(), name.span())?;
+    Ok(name)
+}
+
+pub(crate) fn set<T>(place: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> Result<()> {
     if place.is_some() {
         return Err(meta.error("this argument is given twice"));
     }

@@ -4,17 +4,10 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Result};
+use syn::{Error, Result, ReturnType};
 
 use crate::arguments::{Allowed, Arguments};
 use crate::function::{Function, Output, Parameter, Passing, Shape};
-
-const ENTITY: Shape = Shape {
-    kind: "an entity",
-    is_async: false,
-    signature: "one parameter, `context: &mut EntityContext`",
-    parameter_counts: 1..=1,
-};
 
 const ORCHESTRATOR: Shape = Shape {
     kind: "an orchestrator",
@@ -37,31 +30,6 @@ const HTTP: Shape = Shape {
     parameter_counts: 1..=2,
 };
 
-pub(crate) fn entity(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let arguments = Arguments::parse(Allowed::Name, arguments)?;
-    let function = Function::parse(&ENTITY, item)?;
-    let context = &function.parameters[0];
-    if context.passing != Passing::Mutable {
-        return Err(Error::new_spanned(
-            &context.r#type,
-            "an entity takes its context as `&mut EntityContext`",
-        ));
-    }
-    let name = &function.item.sig.ident;
-    let call = fallible(&function, &quote_spanned!(context.r#type.span()=> #name(context)));
-    let run = quote! {
-        fn run(
-            context: &mut ::everstate_sdk::EntityContext,
-        ) -> ::core::result::Result<
-            ::core::option::Option<::std::string::String>,
-            ::everstate_sdk::Failure,
-        > {
-            ::everstate_sdk::expansion::operation_result(#call)
-        }
-    };
-    register(&arguments, &function, &run, &quote!(Entity(run)))
-}
-
 pub(crate) fn orchestrator(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments = Arguments::parse(Allowed::Name, arguments)?;
     let function = Function::parse(&ORCHESTRATOR, item)?;
@@ -78,7 +46,11 @@ pub(crate) fn orchestrator(arguments: TokenStream, item: TokenStream) -> Result<
         None => (quote!(), quote!()),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, &quote_spanned!(span=> #name(#context #input).await));
+    let call = fallible(
+        function.output,
+        &function.item.sig.output,
+        &quote_spanned!(span=> #name(#context #input).await),
+    );
     let run = quote! {
         fn run() -> ::core::result::Result<::std::string::String, ::everstate_sdk::Failure> {
             ::everstate_sdk::expansion::run_orchestrator(|context| async move {
@@ -106,7 +78,11 @@ pub(crate) fn activity(arguments: TokenStream, item: TokenStream) -> Result<Toke
         None => (quote!(let _: ::std::string::String = input;), quote!()),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, &quote_spanned!(span=> #name(#context #input)));
+    let call = fallible(
+        function.output,
+        &function.item.sig.output,
+        &quote_spanned!(span=> #name(#context #input)),
+    );
     let run = quote! {
         fn run(
             context: ::everstate_sdk::ActivityContext,
@@ -133,7 +109,11 @@ pub(crate) fn http_trigger(arguments: TokenStream, item: TokenStream) -> Result<
         None => quote!(),
     };
     let span = function.parameters[0].r#type.span();
-    let call = fallible(&function, &quote_spanned!(span=> #name(#request #client)));
+    let call = fallible(
+        function.output,
+        &function.item.sig.output,
+        &quote_spanned!(span=> #name(#request #client)),
+    );
     let run = quote! {
         fn handle(
             request: ::everstate_sdk::HttpRequest,
@@ -160,9 +140,9 @@ fn argument(parameter: &Parameter, name: &str) -> Result<TokenStream> {
 }
 
 /// The call as an expression whose error is the one that the registration wants.
-fn fallible(function: &Function, call: &TokenStream) -> TokenStream {
-    let span = function.item.sig.output.span();
-    match function.output {
+pub(crate) fn fallible(output: Output, r#type: &ReturnType, call: &TokenStream) -> TokenStream {
+    let span = r#type.span();
+    match output {
         Output::Fallible => {
             quote_spanned!(span=> ::everstate_sdk::expansion::convert_error(#call))
         }
@@ -179,6 +159,7 @@ fn register(
 ) -> Result<TokenStream> {
     let item = &function.item;
     let name = arguments.function_name(&item.sig.ident)?;
+    let registration = registration(&name, run, kind);
     Ok(quote! {
         #[allow(
             non_snake_case,
@@ -188,6 +169,13 @@ fn register(
         )]
         #item
 
+        #registration
+    })
+}
+
+/// What adds a function to the list of the component, or of a test, before anything else runs.
+pub(crate) fn registration(name: &str, run: &TokenStream, kind: &TokenStream) -> TokenStream {
+    quote! {
         const _: () = {
             #run
 
@@ -202,9 +190,14 @@ fn register(
             }
 
             #[used]
-            #[cfg_attr(target_family = "wasm", unsafe(link_section = ".init_array"))]
+            #[cfg_attr(
+                not(any(target_vendor = "apple", target_os = "windows")),
+                unsafe(link_section = ".init_array")
+            )]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+            #[cfg_attr(target_os = "windows", unsafe(link_section = ".CRT$XCU"))]
             #[allow(unsafe_code, reason = "a constructor of the component")]
             static CONSTRUCTOR: extern "C" fn() = add;
         };
-    })
+    }
 }

@@ -80,7 +80,7 @@ impl Parameter {
 }
 
 impl Output {
-    fn new(output: &ReturnType) -> Self {
+    pub(crate) fn new(output: &ReturnType) -> Self {
         let ReturnType::Type(_, r#type) = output else { return Self::Plain };
         let Type::Path(path) = &**r#type else { return Self::Plain };
         match path.path.segments.last() {

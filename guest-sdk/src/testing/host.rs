@@ -11,17 +11,32 @@ use crate::log::LogLevel;
 use crate::orchestration::host::Host;
 use crate::orchestration::{ChildOptions, HttpCall};
 use crate::payload::{NULL, to_json};
-use crate::testing::state::{INSTANCE_ID, Kind, Outcome};
+use crate::testing::entity::Batch;
+use crate::testing::section::Wish;
+use crate::testing::state::{INSTANCE_ID, Kind, Outcome, Signal, Step};
 use crate::testing::{TestAction, TestHost};
 use crate::time::Timestamp;
+
+/// The last point in time.
+const END: Timestamp = Timestamp::from_unix_ms(u64::MAX);
 
 impl executor::Host for TestHost {
     #[expect(clippy::panic, reason = "a test that would wait forever has failed")]
     fn wait_any(&self, handles: &[Handle]) -> (Handle, Outcome) {
-        let completed = self.state.borrow_mut().wait_any(handles);
-        completed.unwrap_or_else(|| {
-            panic!("the orchestrator waits for what never happens: {:?}", self.under_way())
-        })
+        loop {
+            let completed = self.state.borrow_mut().take_completion(handles);
+            if let Some(completed) = completed {
+                return completed;
+            }
+            let step = self.state.borrow_mut().step(END);
+            match step {
+                Step::Happened => {}
+                Step::Signal(signal) => self.run_signal(signal),
+                Step::Nothing => {
+                    panic!("the orchestrator waits for what never happens: {:?}", self.under_way())
+                }
+            }
+        }
     }
 
     fn cancel(&self, handle: Handle) {
@@ -53,6 +68,44 @@ impl TestHost {
     /// Writes down something of which nothing comes back.
     fn record(&self, action: TestAction) {
         self.state.borrow_mut().actions.push(action);
+    }
+
+    /// Lets everything happen that is due up to a point in time, and time pass to it.
+    pub(super) fn pass(&self, until: Timestamp) {
+        loop {
+            let step = self.state.borrow_mut().step(until);
+            match step {
+                Step::Happened => {}
+                Step::Signal(signal) => self.run_signal(signal),
+                Step::Nothing => break,
+            }
+        }
+        let mut state = self.state.borrow_mut();
+        state.now = state.now.max(until);
+    }
+
+    /// Says no to what a critical section forbids.
+    fn check(&self, wish: Wish<'_>) -> Result<(), HostError> {
+        self.state.borrow().section.check(wish)
+    }
+
+    /// What an entity answers an orchestrator: as the test says, or else as the entity itself does.
+    fn call_operation(&self, entity: &EntityId, operation: &str, input: Option<&str>) -> Outcome {
+        let place = (entity.name().to_owned(), operation.to_ascii_lowercase());
+        let state = self.state.borrow();
+        let scripted = state.operations.get(&place).cloned();
+        let is_named = state.operations.keys().any(|(name, _)| name == entity.name());
+        let is_run = state.entities.is_run(entity);
+        drop(state);
+        match scripted {
+            Some(answer) => (answer.borrow_mut())(entity.key(), input.unwrap_or(NULL)),
+            None if is_run => {
+                let result = self.operate(entity, operation, input, Batch::default())?;
+                Ok(result.unwrap_or_else(|| NULL.to_owned()))
+            }
+            None if is_named => Err(Failure::unknown_operation(operation)),
+            None => Err(not_scripted(entity.name())),
+        }
     }
 
     fn instance_id(&self, options: &ChildOptions) -> String {
@@ -132,6 +185,7 @@ impl Host for TestHost {
         input: &str,
         options: &ChildOptions,
     ) -> Result<Handle, HostError> {
+        self.check(Wish::Child)?;
         let instance_id = self.instance_id(options);
         let handle = self.state.borrow_mut().begin(TestAction::CallSubOrchestration {
             name: name.to_owned(),
@@ -163,18 +217,16 @@ impl Host for TestHost {
         operation: &str,
         input: Option<&str>,
     ) -> Result<Handle, HostError> {
-        let place = (entity.name().to_owned(), operation.to_owned());
-        let handle = self.state.borrow_mut().begin(TestAction::CallEntity {
+        self.check(Wish::Call(entity))?;
+        let mut state = self.state.borrow_mut();
+        let handle = state.begin(TestAction::CallEntity {
             entity: entity.clone(),
             operation: operation.to_owned(),
             input: input.map(str::to_owned),
         });
-        let scripted = self.state.borrow().operations.get(&place).cloned();
-        let outcome = match scripted {
-            Some(answer) => (answer.borrow_mut())(entity.key(), input.unwrap_or(NULL)),
-            None => Err(Failure::unknown_operation(operation)),
-        };
-        self.answer(handle, outcome);
+        state.section.called(handle, entity);
+        drop(state);
+        self.answer(handle, self.call_operation(entity, operation, input));
         Ok(handle)
     }
 
@@ -185,24 +237,35 @@ impl Host for TestHost {
         input: Option<&str>,
         at: Option<Timestamp>,
     ) -> Result<(), HostError> {
+        self.check(Wish::Signal(entity))?;
+        let (operation, input) = (operation.to_owned(), input.map(str::to_owned));
         self.record(TestAction::SignalEntity {
             entity: entity.clone(),
-            operation: operation.to_owned(),
-            input: input.map(str::to_owned),
+            operation: operation.clone(),
+            input: input.clone(),
             at,
         });
+        let signal = Signal { entity: entity.clone(), operation, input };
+        match at.filter(|&at| at > self.now()) {
+            Some(at) => self.state.borrow_mut().signal_at(at, signal),
+            // At once, so that a call that follows finds it done.
+            None => self.run_signal(signal),
+        }
         Ok(())
     }
 
     fn lock_entities(&self, entities: &[EntityId]) -> Result<Handle, HostError> {
-        let action = TestAction::LockEntities(entities.to_vec());
-        let handle = self.state.borrow_mut().begin(action);
+        self.check(Wish::Lock)?;
+        let mut state = self.state.borrow_mut();
+        let handle = state.begin(TestAction::LockEntities(entities.to_vec()));
+        state.section.asked(handle, entities);
+        drop(state);
         self.answer(handle, Ok(NULL.to_owned()));
         Ok(handle)
     }
 
-    fn unlock_entities(&self, _lock: Handle) -> Result<(), HostError> {
-        self.record(TestAction::UnlockEntities);
+    fn unlock_entities(&self, lock: Handle) -> Result<(), HostError> {
+        self.state.borrow_mut().unlock(lock);
         Ok(())
     }
 

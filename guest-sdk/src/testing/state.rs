@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use crate::error::Failure;
 use crate::executor::Handle;
+use crate::id::EntityId;
 use crate::log::LogLevel;
 use crate::orchestration::{HttpCall, HttpCallResponse};
 use crate::payload::NULL;
 use crate::testing::TestAction;
+use crate::testing::entity::Entities;
+use crate::testing::section::Section;
 use crate::time::Timestamp;
 
 pub(super) const INSTANCE_ID: &str = "test";
@@ -49,19 +52,42 @@ struct Event {
     data: String,
 }
 
+/// An operation that an entity was told to do.
+#[derive(Clone, Debug)]
+pub(super) struct Signal {
+    pub(super) entity: EntityId,
+    pub(super) operation: String,
+    /// JSON text.
+    pub(super) input: Option<String>,
+}
+
 /// What happens at a point in time.
 enum Happening {
     Completion(Handle, Outcome),
     Event(Event),
+    Signal(Signal),
+}
+
+/// What came of letting the next thing happen.
+pub(super) enum Step {
+    /// Nothing more will happen in time.
+    Nothing,
+    /// Something did.
+    Happened,
+    /// An entity is to do an operation now.
+    Signal(Signal),
 }
 
 pub(super) struct State {
     pub(super) now: Timestamp,
     pub(super) input: String,
     pub(super) functions: BTreeMap<(Kind, String), Scripted>,
-    /// By entity name and operation.
+    /// By entity name and operation, both in lower case.
     pub(super) operations: BTreeMap<(String, String), OperationAnswer>,
     pub(super) http: Option<HttpAnswer>,
+    pub(super) entities: Entities,
+    /// The critical section of the orchestrator.
+    pub(super) section: Section,
     pub(super) actions: Vec<TestAction>,
     pub(super) under_way: BTreeMap<Handle, TestAction>,
     pub(super) timers: Vec<Duration>,
@@ -90,6 +116,8 @@ impl State {
             functions: BTreeMap::new(),
             operations: BTreeMap::new(),
             http: None,
+            entities: Entities::default(),
+            section: Section::default(),
             actions: Vec::new(),
             under_way: BTreeMap::new(),
             timers: Vec::new(),
@@ -130,28 +158,42 @@ impl State {
         self.agenda.insert((due, number), Happening::Event(event));
     }
 
-    /// The completion of one of the handles that stands first in the history; time passes until
-    /// there is one. `None` if there never will be.
-    pub(super) fn wait_any(&mut self, handles: &[Handle]) -> Option<(Handle, Outcome)> {
-        loop {
-            let first = self.completed.iter().find(|(_, (handle, _))| handles.contains(handle));
-            if let Some((&place, _)) = first {
-                let (handle, outcome) = self.completed.remove(&place)?;
-                self.under_way.remove(&handle);
-                self.taken.remove(&handle);
-                return Some((handle, outcome));
-            }
-            let ((due, place), happening) = self.agenda.pop_first()?;
-            self.now = self.now.max(due);
-            match happening {
-                Happening::Completion(handle, outcome) => {
-                    if self.under_way.contains_key(&handle) {
-                        self.completed.insert(place, (handle, outcome));
-                    }
-                }
-                Happening::Event(event) => self.deliver(place, event),
-            }
+    /// An entity is told something, now or later.
+    pub(super) fn signal_at(&mut self, due: Timestamp, signal: Signal) {
+        let number = self.next_number();
+        self.agenda.insert((due, number), Happening::Signal(signal));
+    }
+
+    /// The completion of one of the handles that stands first in the history, if there is one.
+    pub(super) fn take_completion(&mut self, handles: &[Handle]) -> Option<(Handle, Outcome)> {
+        let first = self.completed.iter().find(|(_, (handle, _))| handles.contains(handle));
+        let place = *first?.0;
+        let (handle, outcome) = self.completed.remove(&place)?;
+        self.under_way.remove(&handle);
+        self.taken.remove(&handle);
+        self.section.taken(handle);
+        Some((handle, outcome))
+    }
+
+    /// Lets time pass up to the next thing that happens, but not beyond a point in time.
+    pub(super) fn step(&mut self, until: Timestamp) -> Step {
+        match self.agenda.first_key_value() {
+            Some((&(due, _), _)) if due <= until => {}
+            _ => return Step::Nothing,
         }
+        let Some(((due, place), happening)) = self.agenda.pop_first() else { return Step::Nothing };
+        self.now = self.now.max(due);
+        match happening {
+            Happening::Completion(handle, outcome) => {
+                self.section.arrived(handle);
+                if self.under_way.contains_key(&handle) {
+                    self.completed.insert(place, (handle, outcome));
+                }
+            }
+            Happening::Event(event) => self.deliver(place, event),
+            Happening::Signal(signal) => return Step::Signal(signal),
+        }
+        Step::Happened
     }
 
     /// A new waiter takes the oldest event that nobody has taken.
@@ -169,10 +211,18 @@ impl State {
 
     /// Gives up on a handle. An event that it got goes to another waiter, or back to its place.
     pub(super) fn cancel(&mut self, handle: Handle) {
+        self.unlock(handle);
         self.under_way.remove(&handle);
         self.completed.retain(|_, (each, _)| *each != handle);
         if let Some((place, event)) = self.taken.remove(&handle) {
             self.deliver(place, event);
+        }
+    }
+
+    /// Ends the critical section of a lock, if it has not ended yet.
+    pub(super) fn unlock(&mut self, lock: Handle) {
+        if self.section.leave(lock) {
+            self.actions.push(TestAction::UnlockEntities);
         }
     }
 

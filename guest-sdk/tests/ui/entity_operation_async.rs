@@ -1,0 +1,14 @@
+use everstate_sdk::entity;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Counter(i64);
+
+#[entity]
+impl Counter {
+    async fn add(&mut self, amount: i64) {
+        self.0 += amount;
+    }
+}
+
+fn main() {}
