@@ -12,14 +12,21 @@
 //! - `POST lifecycle/purge/{id}?recursive=true`,
 //! - `POST lifecycle/purge-many`, `GET lifecycle/count`, `GET lifecycle/query?pageSize=&token=`, each
 //!   with a filter: `name=&statuses=Failed,Completed&createdFrom=&createdTo=&prefix=&tags=&customStatus=`,
-//! - `POST lifecycle/signal/{entity}/{key}/{operation}?at=`, `POST lifecycle/call/…` with the input,
-//! - `GET lifecycle/entity/{entity}/{key}` gives an entity's state.
+//! - `POST lifecycle/signal/{entity}/{key}/{operation}?at=&idempotencyKey=` with the input,
+//! - `POST lifecycle/call/{entity}/{key}/{operation}?timeout=` with the input: the result, or a 422 with
+//!   the failure; with `?signalFirst=` it signals that operation before, with the same input,
+//! - `GET lifecycle/entity/{entity}/{key}` gives an entity's state,
+//! - `GET lifecycle/entity-status/{entity}/{key}?state=true` gives all that is known of it,
+//! - `POST lifecycle/release-lock/{entity}/{key}`,
+//! - `GET lifecycle/entities?pageSize=&token=&state=true`, `GET lifecycle/count-entities`, both with a
+//!   filter: `name=&prefix=&from=&to=&field=owner:"ada"&field=…&stateless=true`.
 //!
 //! The orchestrator `Courier` raises an event at another orchestration: whoever starts it under an
 //! id of its own raises the event once, however often it has to ask.
 
 mod courier;
 mod entities;
+mod entity_lists;
 mod finding;
 mod one;
 mod parameters;

@@ -99,7 +99,7 @@ pub(crate) fn status_document(status: &InstanceStatus) -> Value {
     })
 }
 
-fn failure_document(failure: &Failure) -> Value {
+pub(crate) fn failure_document(failure: &Failure) -> Value {
     let causes: Vec<Value> = failure
         .inner_failures
         .iter()
@@ -119,6 +119,6 @@ fn failure_document(failure: &Failure) -> Value {
     })
 }
 
-fn parsed(json: Option<&str>) -> Value {
+pub(crate) fn parsed(json: Option<&str>) -> Value {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }

@@ -52,7 +52,7 @@ fn Outbound_Get_Other(_context: ActivityContext, url: String) -> Result<String, 
 #[activity]
 fn Outbound_Signal_Get(context: ActivityContext, url: String) -> Result<String, Failure> {
     let entity = everstate_sdk::EntityId::new("Outbound_Entity", "signaled")?;
-    context.client().signal_entity(&entity, "signaled", &(), None)?;
+    context.client().signal_entity(&entity, "signaled", &())?;
     get(&url).map_err(|error| Failure::new("GetFailed", error))
 }
 

@@ -52,7 +52,7 @@ struct Success {
 #[activity]
 fn Flaky(context: ActivityContext, trial: Trial) -> Result<Success, Failure> {
     let attempts = EntityId::new("Attempts", context.idempotency_key())?;
-    context.client().signal_entity(&attempts, "add", &(), None)?;
+    context.client().signal_entity(&attempts, "add", &())?;
     let attempt = context.attempt();
     if attempt >= trial.succeeds_at {
         return Ok(Success { attempt, idempotency_key: context.idempotency_key().to_owned() });

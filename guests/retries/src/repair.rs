@@ -33,7 +33,7 @@ fn GreetRepaired(context: ActivityContext, work: Work) -> Result<String, Failure
         return Err(Failure::new("Broken", format!("{} cannot be greeted yet", work.name)));
     }
     let runs = EntityId::new("Runs", &format!("{} {}", work.key, work.name))?;
-    client.signal_entity(&runs, "add", &(), None)?;
+    client.signal_entity(&runs, "add", &())?;
     Ok(format!("Hello, {}!", work.name))
 }
 

@@ -1,4 +1,4 @@
-//! What `make bench` measures of timers and events.
+//! What `make bench` measures of timers, events and, in `entities.rs`, entities.
 //!
 //! - `POST Stopwatch/Lateness` with `{"timers": 1000, "spread_ms": 2000}` arms so many timers over the
 //!   span and gives, for each, how many milliseconds late the orchestration learned of it.
@@ -6,6 +6,8 @@
 //!   answers when the orchestration has ended.
 //! - `POST Stopwatch/Wait/{id}` starts one that waits, under that id, and does not wait for it;
 //!   `POST Stopwatch/Resume/{id}` raises its event and answers when it has ended.
+
+mod entities;
 
 use std::time::Duration;
 
