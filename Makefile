@@ -40,8 +40,8 @@ unit: setup
 	cargo test --release --doc --quiet
 	cargo nextest run --release
 
-crash: setup ## Kill the host 200 times under load and check what it promised (CRASH_CYCLES=200).
-	CRASH_CYCLES=$(or $(CRASH_CYCLES),200) cargo nextest run --release --test crash --profile long
+crash: setup ## Kill the host 100 times under load, and as a bank, and check what it promised (CRASH_CYCLES=100).
+	CRASH_CYCLES=$(or $(CRASH_CYCLES),100) cargo nextest run --release --test crash --profile long
 
 sim: setup ## Simulate the engine (SEEDS=100000, or SEED=42 for one).
 	SIM_SEEDS=$(or $(SEEDS),100000) $(if $(SEED),SIM_SEED=$(SEED)) cargo test --release --test sim -- --nocapture
@@ -50,7 +50,9 @@ mutants: setup ## Break the engine in one place at a time and see the simulation
 	@scripts/mutants.sh
 
 bench: build ## Measure the host against the floor.
-	@for guest in database hello stopwatch; do scripts/deploy.sh $(TARGET)/bench-functions guest-$$guest || exit; done
+	@for guest in database hello stopwatch counter bank; do scripts/deploy.sh $(TARGET)/bench-functions guest-$$guest || exit; done
 	cargo build --release --bin load
 	$(TARGET)/release/load bench --host $(HOST) --functions $(TARGET)/bench-functions $(BENCH_FLAGS)
+	$(TARGET)/release/load entities --host $(HOST) --functions $(TARGET)/bench-functions $(ENTITY_FLAGS)
+	$(TARGET)/release/load fairness --host $(HOST) --functions $(TARGET)/bench-functions $(FAIRNESS_FLAGS)
 	$(TARGET)/release/load scale --host $(HOST) --functions $(TARGET)/bench-functions $(SCALE_FLAGS)

@@ -1,5 +1,5 @@
-//! The load: clients that write, read and post at random until their connection breaks, and write
-//! down what they asked and what they were told.
+//! The load: clients that write, read, post, count and signal at random until their connection breaks,
+//! and write down what they asked and what they were told.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,10 @@ use hyper::StatusCode;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
+
+use crate::API;
+use crate::counters::Counters;
+use crate::signals::Signals;
 
 /// Clients at the same time.
 const CLIENTS: u64 = 8;
@@ -26,6 +30,10 @@ pub(crate) struct Load {
     prefix: String,
     /// Writes and reads.
     pub(crate) recorder: Arc<Recorder>,
+    /// Additions.
+    pub(crate) counters: Arc<Counters>,
+    /// Signals.
+    pub(crate) signals: Arc<Signals>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -57,7 +65,18 @@ pub(crate) struct Posting {
 impl Load {
     /// On keys and accounts with this prefix.
     pub(crate) fn new(prefix: String) -> Self {
-        Self { prefix, recorder: Arc::default(), notes: Arc::default() }
+        Self {
+            recorder: Arc::default(),
+            counters: Arc::new(Counters::new(&prefix)),
+            signals: Arc::new(Signals::new(&prefix)),
+            notes: Arc::default(),
+            prefix,
+        }
+    }
+
+    /// How many requests were answered whose answers were checked.
+    pub(crate) fn answered(&self) -> usize {
+        self.recorder.answered() + self.counters.answered() + self.signals.acknowledged()
     }
 
     /// Every key.
@@ -83,6 +102,8 @@ impl Load {
                 keys: self.keys().collect(),
                 accounts: self.accounts().collect(),
                 recorder: Arc::clone(&self.recorder),
+                counters: Arc::clone(&self.counters),
+                signals: Arc::clone(&self.signals),
                 notes: Arc::clone(&self.notes),
                 random: SmallRng::seed_from_u64(random.random()),
             };
@@ -96,6 +117,8 @@ struct OneClient {
     keys: Vec<String>,
     accounts: Vec<String>,
     recorder: Arc<Recorder>,
+    counters: Arc<Counters>,
+    signals: Arc<Signals>,
     notes: Arc<Mutex<Notes>>,
     random: SmallRng,
 }
@@ -106,9 +129,11 @@ impl OneClient {
         loop {
             let key = self.keys[self.random.random_range(0..self.keys.len())].clone();
             let goes_on = match self.random.random_range(0..100) {
-                0..45 => self.write(&mut connection, &key).await?,
-                45..75 => self.read(&mut connection, &key).await?,
-                _ => self.post(&mut connection).await?,
+                0..25 => self.write(&mut connection, &key).await?,
+                25..45 => self.read(&mut connection, &key).await?,
+                45..60 => self.post(&mut connection).await?,
+                60..80 => self.counters.step(&mut connection, &mut self.random).await?,
+                _ => self.signals.step(&mut connection, &mut self.random).await?,
             };
             if !goes_on {
                 return Ok(());
@@ -116,17 +141,21 @@ impl OneClient {
         }
     }
 
-    /// Each of these three gives false when the connection is broken.
+    /// Each of these three gives false when the connection is broken. A register is written by an
+    /// orchestration or called in one hop.
     async fn write(&mut self, connection: &mut Connection, key: &str) -> Result<bool> {
         let value = format!("{:016x}", self.random.random::<u64>());
         let called = self.recorder.write(key, &value);
-        let path = format!("/Database/{key}");
-        let Ok(reply) = connection.send("PUT", &path, &[], value.clone()).await else {
+        let (method, path) = match self.random.random_bool(0.5) {
+            true => ("PUT", format!("/Database/{key}")),
+            false => ("POST", format!("{API}/entities/register/{key}/call?op=set")),
+        };
+        let Ok(reply) = connection.send(method, &path, &[], value.clone()).await else {
             return Ok(false);
         };
         match reply.status {
             StatusCode::OK => {
-                ensure!(reply.json()? == value.as_str(), "PUT {value} answered {}", reply.text());
+                ensure!(reply.json()? == value.as_str(), "{path} answered {}", reply.text());
                 self.recorder.written(called);
             }
             StatusCode::ACCEPTED => self.accepted(&reply, called, true)?,
@@ -137,9 +166,16 @@ impl OneClient {
 
     async fn read(&mut self, connection: &mut Connection, key: &str) -> Result<bool> {
         let called = self.recorder.read(key);
-        let path = format!("/Database/{key}");
-        let Ok(reply) = connection.send("GET", &path, &[], "").await else { return Ok(false) };
+        let state = format!("{API}/entities/register/{key}");
+        let (method, path) = match self.random.random_range(0..3) {
+            0 => ("GET", format!("/Database/{key}")),
+            1 => ("GET", state),
+            _ => ("POST", format!("{state}/call?op=get")),
+        };
+        let Ok(reply) = connection.send(method, &path, &[], "").await else { return Ok(false) };
         match reply.status {
+            // Only who asks for the state is told that there is no entity.
+            StatusCode::NOT_FOUND => self.recorder.was_read(called, None),
             StatusCode::OK => {
                 self.recorder.was_read(called, reply.json()?.as_str().map(str::to_owned));
             }
@@ -178,7 +214,7 @@ impl OneClient {
 }
 
 /// An overloaded host may refuse; nothing else but 200 and 202 is an answer.
-fn refused(reply: &Reply) -> Result<()> {
+pub(crate) fn refused(reply: &Reply) -> Result<()> {
     let refusals = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
     ensure!(refusals.contains(&reply.status), "unexpected: {} {}", reply.status, reply.text());
     Ok(())

@@ -4,6 +4,7 @@
 //! - Whatever was posted either never began, or ended, and then took effect exactly once.
 //! - What was acknowledged took effect.
 //! - For each key there is one order of all operations that explains every answer.
+//! - What holds of counters and signals is told beside them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,10 +15,8 @@ use everstate_tests::wait::eventually;
 use hyper::StatusCode;
 use serde_json::Value;
 
+use crate::API;
 use crate::load::{Load, Posting};
-
-/// Where the status of an orchestration is.
-const STATUS: &str = "/runtime/webhooks/durabletask/instances";
 
 /// How long what was left unfinished may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(60);
@@ -37,6 +36,8 @@ pub(crate) async fn check(load: &Load, client: Client, last: &mut LastValues) ->
     }
     let postings = std::mem::take(&mut load.notes().postings);
     check_postings(load, client, &postings).await?;
+    load.counters.check(client).await.context("counters")?;
+    load.signals.check(client).await.context("signals")?;
     for key in load.keys() {
         let called = load.recorder.read(&key);
         let value = get(client, &format!("/Database/{key}")).await?.as_str().map(str::to_owned);
@@ -67,7 +68,7 @@ async fn check_postings(load: &Load, client: Client, postings: &[Posting]) -> Re
     let mut took_effect: HashMap<&str, HashSet<&str>> = HashMap::new();
     for posting in postings {
         let Posting { account, token, acknowledged } = posting;
-        match ended(client, &format!("{STATUS}/{token}")).await? {
+        match ended(client, &format!("{API}/instances/{token}")).await? {
             Some(status) => {
                 ensure!(output(&status)? == token.as_str(), "{status}");
                 took_effect.entry(account).or_default().insert(token);
@@ -109,7 +110,7 @@ async fn check_account(client: Client, account: &str, expected: &HashSet<&str>) 
 }
 
 /// Waits until an orchestration has ended and gives its status document; `None` if there is none.
-async fn ended(client: Client, path: &str) -> Result<Option<Value>> {
+pub(crate) async fn ended(client: Client, path: &str) -> Result<Option<Value>> {
     let reply: Reply = eventually(&format!("{path} ends"), END_DEADLINE, || async {
         let reply = client.get(path).await.ok()?;
         (reply.status != StatusCode::ACCEPTED).then_some(reply)
@@ -123,7 +124,7 @@ async fn ended(client: Client, path: &str) -> Result<Option<Value>> {
 }
 
 /// The output of an orchestration that ended well.
-fn output(status: &Value) -> Result<&Value> {
+pub(crate) fn output(status: &Value) -> Result<&Value> {
     ensure!(status["runtimeStatus"] == "Completed", "it did not end well: {status}");
     Ok(&status["output"])
 }

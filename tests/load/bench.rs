@@ -1,35 +1,19 @@
 //! `load bench`: floor and the host in turn, each row on a fresh data folder.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use everstate_tests::http::Client;
-use everstate_tests::process::ServerProcess;
-use everstate_tests::wait::eventually;
-use hyper::StatusCode;
-use tokio::process::Command;
 
 use crate::drive::{Load, Measured, Work, drive, fill};
 use crate::report::{OrchestrationRow, Row, Start, render, render_orchestrations};
-
-/// How long a server may take to its first answer; compiling a component may be a part of it.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+use crate::server::{Place, START_DEADLINE, Target};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The host's binary.
-    #[arg(long)]
-    host: PathBuf,
-    /// The functions folder with the components of guests/database, hello and stopwatch.
-    #[arg(long)]
-    functions: PathBuf,
-    /// Where to make the data folders; they are removed. The disk under it is what is measured.
-    /// Default: beside this program.
-    #[arg(long)]
-    scratch: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// How many connections, one row each.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
     connections: Vec<usize>,
@@ -74,8 +58,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 
 /// What orchestrations are made of, each on connections that have a row of floor.
 async fn orchestrations(options: &Options, floor: &[Row]) -> Result<()> {
-    let data = fresh_folder(options.scratch.as_deref())?;
-    let (mut server, at) = start(options, Target::Host, data.path()).await?;
+    let data = options.place.fresh_folder()?;
+    let (mut server, at) = options.place.start(Target::Host, data.path()).await?;
     let mut rows = Vec::new();
     for (what, path, body, connections) in [
         ("five activities in sequence (Hello5)", "/Hello/Hello5", "null", 1),
@@ -102,21 +86,14 @@ async fn orchestrations(options: &Options, floor: &[Row]) -> Result<()> {
     Ok(())
 }
 
-/// A kind of server.
-#[derive(Clone, Copy)]
-enum Target {
-    Floor,
-    Host,
-}
-
 /// PUT, then GET, on one server with a fresh data folder in which every key has a value.
 async fn measure(
     options: &Options,
     target: Target,
     connections: usize,
 ) -> Result<Vec<(&'static str, Measured)>> {
-    let data = fresh_folder(options.scratch.as_deref())?;
-    let (mut server, at) = start(options, target, data.path()).await?;
+    let data = options.place.fresh_folder()?;
+    let (mut server, at) = options.place.start(target, data.path()).await?;
     fill(at, &load_of(options, Work::Put, connections)).await?;
     let mut measured = Vec::new();
     for (method, work) in [("PUT", Work::Put), ("GET", Work::Get)] {
@@ -137,14 +114,15 @@ fn load_of(options: &Options, work: Work, connections: usize) -> Load {
         warm_up: Duration::from_secs(options.warm_up),
         duration: Duration::from_secs(options.seconds),
         seed: options.seed,
+        pace: None,
     }
 }
 
 /// How long the host takes to its first answer: first with nothing there (the component is
 /// compiled), then with the compiled component but no data, then with both.
 async fn starts(options: &Options) -> Result<Vec<Start>> {
-    let first = fresh_folder(options.scratch.as_deref())?;
-    let second = fresh_folder(options.scratch.as_deref())?;
+    let first = options.place.fresh_folder()?;
+    let second = options.place.fresh_folder()?;
     let mut starts = Vec::new();
     for (what, data) in [
         ("empty data folder, first start here", first.path()),
@@ -152,59 +130,12 @@ async fn starts(options: &Options) -> Result<Vec<Start>> {
         ("data folder of the last row", second.path()),
     ] {
         let began = Instant::now();
-        let (mut server, _) = start(options, Target::Host, data).await?;
+        let (mut server, _) = options.place.start(Target::Host, data).await?;
         starts.push(Start { what, took: began.elapsed() });
         server.terminate()?;
         server.wait_exit(START_DEADLINE).await?;
     }
     Ok(starts)
-}
-
-/// Starts a server and waits for its first 200.
-async fn start(
-    options: &Options,
-    target: Target,
-    data: &Path,
-) -> Result<(ServerProcess, SocketAddr)> {
-    let mut command = match target {
-        Target::Floor => {
-            let mut command = Command::new(std::env::current_exe()?);
-            command.arg("floor");
-            command
-        }
-        Target::Host => {
-            let mut command = Command::new(&options.host);
-            command.arg("run").arg("--functions").arg(&options.functions);
-            command
-        }
-    };
-    command.arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
-    let mut server = ServerProcess::spawn(command)?;
-    let address = wait_for_first_answer(&mut server).await?;
-    Ok((server, address))
-}
-
-/// Waits for the first 200 of a server.
-pub(crate) async fn wait_for_first_answer(server: &mut ServerProcess) -> Result<SocketAddr> {
-    let address = server.address(START_DEADLINE).await?;
-    let client = Client { address };
-    eventually("the first answer", START_DEADLINE, || async {
-        client.get("/Database/0").await.ok().filter(|reply| reply.status == StatusCode::OK)
-    })
-    .await
-    .with_context(|| server.output().all())?;
-    Ok(address)
-}
-
-/// A folder that is removed with the value; without a place given, beside this program.
-pub(crate) fn fresh_folder(scratch: Option<&Path>) -> Result<tempfile::TempDir> {
-    let program = std::env::current_exe()?;
-    let beside = program.parent().unwrap_or(Path::new("."));
-    let scratch = scratch.unwrap_or(beside);
-    tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(scratch)
-        .with_context(|| format!("cannot make a data folder in {}", scratch.display()))
 }
 
 #[expect(clippy::print_stdout, reason = "the table is the result")]

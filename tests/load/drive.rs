@@ -9,8 +9,8 @@ use bytes::Bytes;
 use everstate_tests::http::{Connection, Reply};
 use everstate_tests::process::ServerProcess;
 use http_body_util::Full;
-use hyper::header::HOST;
-use hyper::{Method, Request};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
@@ -18,8 +18,12 @@ use tokio::task::JoinSet;
 /// Bytes of random text that values are cut from.
 const POOL_BYTES: usize = 4096;
 
+/// How long a connection waits after a 429. The host asks for a second; a client that comes back
+/// earlier makes the measurement harder, not easier.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
+
 /// A kind of request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     /// Set the value of a key.
     Put,
@@ -32,6 +36,33 @@ pub(crate) enum Work {
         /// Its input.
         body: &'static str,
     },
+    /// Something else, which takes a number below the number of keys, and chance.
+    Other {
+        /// Makes the request.
+        make: fn(u32, &mut SmallRng) -> Asked,
+        /// The status of the answer. A 429 is counted and does not end the measurement.
+        expected: StatusCode,
+    },
+}
+
+/// A request. A body is JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl Work {
+    fn expected(self) -> StatusCode {
+        match self {
+            Self::Put | Self::Get | Self::Post { .. } => StatusCode::OK,
+            Self::Other { expected, .. } => expected,
+        }
+    }
 }
 
 /// What is asked of the server.
@@ -51,6 +82,8 @@ pub(crate) struct Load {
     pub(crate) duration: Duration,
     /// Of the keys and values.
     pub(crate) seed: u64,
+    /// From one request of a connection to its next; `None`: as soon as it is answered.
+    pub(crate) pace: Option<Duration>,
 }
 
 /// What was measured.
@@ -58,8 +91,10 @@ pub(crate) struct Load {
 pub(crate) struct Measured {
     /// Requests a second.
     pub(crate) throughput: f64,
-    /// Of every request, sorted.
+    /// Of every request that was answered as expected, sorted.
     latencies: Vec<Duration>,
+    /// Requests that were answered with 429, those of the warm-up included.
+    pub(crate) refused: usize,
     /// Bytes that the server caused to be written to disk, per request.
     pub(crate) disk_bytes_per_request: f64,
     /// The server's resident memory at the end, in bytes.
@@ -67,6 +102,11 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
+    /// Requests that were answered as expected.
+    pub(crate) fn count(&self) -> usize {
+        self.latencies.len()
+    }
+
     /// The latency that this share of the requests did not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         #[expect(
@@ -82,21 +122,23 @@ impl Measured {
 /// Puts the load on the server and measures.
 pub(crate) async fn drive(server: &ServerProcess, at: SocketAddr, load: &Load) -> Result<Measured> {
     let begin = Instant::now() + load.warm_up;
-    let end = begin + load.duration;
+    let time = MeasuredTime { begin, end: begin + load.duration, pace: load.pace };
     let mut connections = JoinSet::new();
     for number in 0..load.connections {
         let requests = Requests::new(at, load, number);
-        connections.spawn(send_until(Connection::open(at).await?, requests, begin, end));
+        connections.spawn(send_until(Connection::open(at).await?, requests, time));
     }
     tokio::time::sleep_until(begin.into()).await;
     let written_before = server.disk_bytes_written()?;
-    tokio::time::sleep_until(end.into()).await;
+    tokio::time::sleep_until(time.end.into()).await;
     let written = server.disk_bytes_written()? - written_before;
     let resident_bytes = server.resident_bytes()?;
 
-    let mut latencies = Vec::new();
+    let (mut latencies, mut refused) = (Vec::new(), 0);
     while let Some(done) = connections.join_next().await {
-        latencies.append(&mut done??);
+        let mut done = done??;
+        latencies.append(&mut done.latencies);
+        refused += done.refused;
     }
     ensure!(!latencies.is_empty(), "no request was answered within {:?}", load.duration);
     latencies.sort_unstable();
@@ -106,6 +148,7 @@ pub(crate) async fn drive(server: &ServerProcess, at: SocketAddr, load: &Load) -
         disk_bytes_per_request: written as f64 / count,
         resident_bytes,
         latencies,
+        refused,
     })
 }
 
@@ -118,7 +161,7 @@ pub(crate) async fn fill(at: SocketAddr, load: &Load) -> Result<()> {
         let mine = (0..load.keys).skip(number).step_by(64);
         connections.spawn(async move {
             for key in mine {
-                answered(&connection.exchange(requests.put(key)?).await?)?;
+                answered(&connection.exchange(requests.put(key)?).await?, StatusCode::OK)?;
             }
             anyhow::Ok(())
         });
@@ -129,34 +172,65 @@ pub(crate) async fn fill(at: SocketAddr, load: &Load) -> Result<()> {
     Ok(())
 }
 
-/// Sends requests until `end`; gives the latencies of those that were sent and answered in the
-/// measured time.
+/// When to send, and what of that is measured.
+#[derive(Clone, Copy)]
+struct MeasuredTime {
+    begin: Instant,
+    end: Instant,
+    pace: Option<Duration>,
+}
+
+/// What one connection did.
+#[derive(Default)]
+struct Done {
+    latencies: Vec<Duration>,
+    refused: usize,
+}
+
+/// Sends requests until the end; gives the latencies of those that were sent and answered in the
+/// measured time. A request that is late because the one before took too long has waited since it
+/// was due.
 async fn send_until(
     mut connection: Connection,
     mut requests: Requests,
-    begin: Instant,
-    end: Instant,
-) -> Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
+    time: MeasuredTime,
+) -> Result<Done> {
+    let mut done = Done::default();
+    let mut due = Instant::now();
     loop {
         let request = requests.next()?;
-        let sent = Instant::now();
-        if sent >= end {
-            return Ok(latencies);
+        let mut sent = Instant::now();
+        if let Some(pace) = time.pace {
+            if sent < due {
+                tokio::time::sleep_until(due.into()).await;
+                sent = Instant::now();
+            } else {
+                sent = due;
+            }
+            due += pace;
+        }
+        if Instant::now() >= time.end {
+            return Ok(done);
         }
         let reply = connection.exchange(request).await?;
         let now = Instant::now();
-        answered(&reply)?;
-        if sent >= begin && now <= end {
-            latencies.push(now - sent);
+        let is_refused = reply.status == StatusCode::TOO_MANY_REQUESTS;
+        if is_refused && matches!(requests.work, Work::Other { .. }) {
+            done.refused += 1;
+            tokio::time::sleep(REFUSED_PAUSE).await;
+            continue;
+        }
+        answered(&reply, requests.work.expected())?;
+        if sent >= time.begin && now <= time.end {
+            done.latencies.push(now - sent);
         }
     }
 }
 
-/// Only a 200 is an answer that counts.
-fn answered(reply: &Reply) -> Result<()> {
+/// Only what is expected is an answer that counts.
+fn answered(reply: &Reply, expected: StatusCode) -> Result<()> {
     let (status, text) = (reply.status, reply.text());
-    ensure!(status == hyper::StatusCode::OK, "the server answered {status}: {text}");
+    ensure!(status == expected, "the server answered {status}: {text}");
     Ok(())
 }
 
@@ -192,6 +266,13 @@ impl Requests {
             Work::Get => self.request(Method::GET, &format!("/Database/{key}"), Bytes::new()),
             Work::Post { path, body } => {
                 self.request(Method::POST, path, Bytes::from_static(body.as_bytes()))
+            }
+            Work::Other { make, .. } => {
+                let Asked { method, path, body } = make(key, &mut self.random);
+                let mut request = self.request(method, &path, body.into())?;
+                let json = HeaderValue::from_static("application/json");
+                request.headers_mut().insert(CONTENT_TYPE, json);
+                Ok(request)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The table that `load bench` prints, in Markdown.
+//! The tables that `load bench` and `load entities` print, in Markdown.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(crate) fn render_orchestrations(rows: &[OrchestrationRow], lateness_ms: &[u6
                 millis(host.quantile(0.5)),
                 millis(host.quantile(0.99)),
                 host.disk_bytes_per_request,
-                host.resident_bytes as f64 / 1024.0 / 1024.0,
+                mib(host.resident_bytes),
             ),
         );
     }
@@ -62,6 +62,75 @@ pub(crate) fn render_orchestrations(rows: &[OrchestrationRow], lateness_ms: &[u6
             late(99)
         ),
     );
+    text
+}
+
+/// Signals, measured on the host.
+pub(crate) struct SignalRow {
+    /// Which.
+    pub(crate) what: &'static str,
+    /// What is to be reached.
+    pub(crate) goal: &'static str,
+    /// Signals that were done, a second, until the last one was.
+    pub(crate) per_second: f64,
+    /// Bytes that the host caused to be written to disk.
+    pub(crate) disk_bytes_per_signal: f64,
+    /// The requests that sent them.
+    pub(crate) requests: Measured,
+}
+
+impl SignalRow {
+    /// With a name and a goal.
+    pub(crate) fn named(self, what: &'static str, goal: &'static str) -> Self {
+        Self { what, goal, ..self }
+    }
+}
+
+/// All signals as text.
+pub(crate) fn render_signals(rows: &[SignalRow], connections: usize) -> String {
+    let mut text = format!(
+        "| signals, {connections} connections | done a second | requests/s | refused (429) | p50 ms \
+         | p99 ms | disk bytes each | RSS MiB | goal |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+    );
+    for SignalRow { what, goal, per_second, disk_bytes_per_signal, requests } in rows {
+        push(
+            &mut text,
+            format_args!(
+                "| {what} | {per_second:.0} | {:.0} | {} | {:.3} | {:.3} | {disk_bytes_per_signal:.0} \
+                 | {:.0} | {goal} |\n",
+                requests.throughput,
+                requests.refused,
+                millis(requests.quantile(0.5)),
+                millis(requests.quantile(0.99)),
+                mib(requests.resident_bytes),
+            ),
+        );
+    }
+    text
+}
+
+/// Operations that are waited for, as text, each with its goal.
+pub(crate) fn render_operations(rows: &[(OrchestrationRow, &'static str)]) -> String {
+    let mut text = String::from(
+        "| operation | connections | per second | floor's PUTs for one | p50 ms | p99 ms \
+         | disk bytes each | RSS MiB | goal |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+    );
+    for (OrchestrationRow { what, connections, host, floor_put }, goal) in rows {
+        push(
+            &mut text,
+            format_args!(
+                "| {what} | {connections} | {:.0} | {:.1} | {:.3} | {:.3} | {:.0} | {:.0} | {goal} |\n",
+                host.throughput,
+                floor_put / host.throughput,
+                millis(host.quantile(0.5)),
+                millis(host.quantile(0.99)),
+                host.disk_bytes_per_request,
+                mib(host.resident_bytes),
+            ),
+        );
+    }
     text
 }
 
@@ -118,15 +187,19 @@ fn line(text: &mut String, row: &Row, server: &str, measured: &Measured) {
             millis(measured.quantile(0.99)),
             millis(measured.quantile(0.999)),
             measured.disk_bytes_per_request,
-            measured.resident_bytes as f64 / 1024.0 / 1024.0,
+            mib(measured.resident_bytes),
         ),
     );
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0 / 1024.0
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.write_fmt(line).expect("writing to a string does not fail");
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

@@ -1,50 +1,31 @@
 //! `load scale`: what much data and many waiting orchestrations cost the host, in time and memory.
 //!
-//! The data is written straight into the storage, because making it through the host would take
-//! hours; the host then starts on it like on its own.
+//! The host starts on data that was written straight into the storage like on its own.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use everstate_engine::storage::{CommitBatch, CommitSeq, Storage as _};
-use everstate_storage::{RocksStorage, StorageConfig};
+use anyhow::{Result, ensure};
 use everstate_tests::http::Connection;
 use everstate_tests::process::ServerProcess;
-use everstate_types::{
-    DelayedKey, EntityId, EntityRecord, ExecutionId, InstanceId, Message, MessageBody, Payload,
-    RequestId, Timestamp,
-};
 use hyper::StatusCode;
-use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::bench::{fresh_folder, print, progress, wait_for_first_answer};
-
-/// Rows of one commit while the data is written.
-const COMMIT_ROWS: usize = 10_000;
+use crate::bench::{print, progress};
+use crate::large;
+use crate::report::millis;
+use crate::server::{Place, Target};
+use crate::stored::{Beside, write_idle, write_states};
 
 /// Connections that start and resume orchestrations.
 const CONNECTIONS: usize = 64;
 
-/// A year, in milliseconds: when the timers are due.
-const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
-
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The host's binary.
-    #[arg(long)]
-    host: PathBuf,
-    /// The functions folder with the components of guests/database and stopwatch.
-    #[arg(long)]
-    functions: PathBuf,
-    /// Where to make the data folders; they are removed. Default: beside this program.
-    #[arg(long)]
-    scratch: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Idle entities, and pending timers.
     #[arg(long, default_value_t = 1_000_000)]
     idle: usize,
@@ -59,13 +40,23 @@ pub(crate) struct Options {
 /// Measures and prints.
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let idle = options.idle;
-    let data = fresh_folder(options.scratch.as_deref())?;
-    write_idle(data.path(), idle)?;
-    let (mut server, _, took) = start(options, data.path()).await?;
-    report(&format!("{idle} idle entities and {idle} timers: start"), took, &server)?;
-    server.kill_9().await?;
+    for (what, beside) in [
+        (format!("{idle} idle entities and {idle} timers"), Beside::Timer),
+        (format!("{idle} idle entities with a time to live"), Beside::TimeToLive),
+    ] {
+        let data = options.place.fresh_folder()?;
+        write_idle(data.path(), idle, beside)?;
+        let (mut server, _, took) = start(options, data.path()).await?;
+        report(&format!("{what}: start"), took, &server)?;
+        server.kill_9().await?;
+    }
+    recovery(options).await?;
+    large::run(&options.place).await
+}
 
-    let data = fresh_folder(options.scratch.as_deref())?;
+/// Orchestrations that wait, a crash beside much data, and how soon each of them goes on.
+async fn recovery(options: &Options) -> Result<()> {
+    let data = options.place.fresh_folder()?;
     write_states(data.path(), options.data_mib)?;
     let (mut server, at, _) = start(options, data.path()).await?;
     each(at, "Wait", options.waiting, StatusCode::ACCEPTED).await?;
@@ -121,80 +112,13 @@ async fn each(
 
 /// Starts the host; gives how long it took to its first answer.
 async fn start(options: &Options, data: &Path) -> Result<(ServerProcess, SocketAddr, Duration)> {
-    let mut command = Command::new(&options.host);
-    command.arg("run").arg("--functions").arg(&options.functions);
-    command.arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
     let began = Instant::now();
-    let mut server = ServerProcess::spawn(command)?;
-    let address = wait_for_first_answer(&mut server).await?;
+    let (server, address) = options.place.start(Target::Host, data).await?;
     Ok((server, address, began.elapsed()))
-}
-
-/// Idle entities, and timers that are due in a year.
-fn write_idle(data: &Path, count: usize) -> Result<()> {
-    let storage = RocksStorage::open(data.join("state"), &StorageConfig::default())?;
-    for first in (0..count).step_by(COMMIT_ROWS) {
-        let mut batch = batch(first);
-        for number in first..count.min(first + COMMIT_ROWS) {
-            batch.entities.push(entity(&format!("idle-{number}"), "\"idle\"".to_owned())?);
-            batch.delayed.push(timer(number)?);
-        }
-        storage.write(&batch)?;
-    }
-    storage.sync().context("the data is not durable")?;
-    progress(&format!("{count} idle entities and timers are written"));
-    Ok(())
-}
-
-/// Entities with states of 100 KiB that do not compress.
-fn write_states(data: &Path, mib: usize) -> Result<()> {
-    const STATE_BYTES: usize = 100 << 10;
-    let storage = RocksStorage::open(data.join("state"), &StorageConfig::default())?;
-    let mut random = SmallRng::seed_from_u64(1);
-    for number in 0..(mib << 20) / STATE_BYTES {
-        let letters = (0..STATE_BYTES).map(|_| char::from(random.random_range(b'a'..=b'z')));
-        let state = format!("\"{}\"", letters.collect::<String>());
-        let mut batch = batch(number);
-        batch.entities.push(entity(&format!("large-{number}"), state)?);
-        storage.write(&batch)?;
-    }
-    storage.sync().context("the data is not durable")?;
-    progress(&format!("{mib} MiB of states are written"));
-    Ok(())
-}
-
-fn batch(number: usize) -> CommitBatch {
-    CommitBatch { seq: CommitSeq(number as u64 + 1), ..CommitBatch::default() }
-}
-
-fn entity(key: &str, state: String) -> Result<(InstanceId, Option<EntityRecord>)> {
-    let id = EntityId::new("register", key)?.instance_id();
-    Ok((id, Some(EntityRecord { state: Payload::from(state), updated_at: now() })))
-}
-
-fn timer(number: usize) -> Result<(DelayedKey, Message)> {
-    let guid = RequestId::from_u128(number as u128 + 1);
-    let fire_at = now().saturating_add(Duration::from_millis(YEAR_MS + number as u64));
-    let body = MessageBody::TimerFired {
-        execution_id: ExecutionId::new(guid),
-        timer_id: 0,
-        request_id: guid,
-        fire_at,
-    };
-    let target = InstanceId::orchestration(&format!("{:032x}", number / 100))?;
-    Ok((DelayedKey { due: fire_at, guid }, Message { target, body }))
-}
-
-fn now() -> Timestamp {
-    everstate_engine::clock::Clock::now(&everstate_engine::clock::SystemClock)
 }
 
 fn report(what: &str, took: Duration, server: &ServerProcess) -> Result<()> {
     let resident = server.resident_bytes()? >> 20;
     print(&format!("{what} {:.0} ms, RSS {resident} MiB", millis(took)));
     Ok(())
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }

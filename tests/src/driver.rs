@@ -17,6 +17,8 @@ use crate::host::{EXIT_DEADLINE, HostOptions, HostProcess};
 use crate::http::Reply;
 use crate::wait::eventually;
 
+mod entities;
+
 /// How long anything may take that the driver waits for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -385,37 +387,6 @@ impl Driver {
         eventually(&format!("{path} is {count}"), DEADLINE, || async {
             let found = self.get(&path).await.ok()?.json().ok()?;
             (found["count"] == count).then_some(())
-        })
-        .await
-    }
-}
-
-/// Entities.
-impl Driver {
-    /// The state of an entity; `None`: it does not exist.
-    ///
-    /// # Errors
-    /// If the host does not answer as it should.
-    pub async fn entity(&self, name: &str, key: &str) -> Result<Option<Value>> {
-        let path = format!("/lifecycle/entity/{name}/{key}");
-        let reply = self.get(&path).await?;
-        match reply.status {
-            StatusCode::OK => reply.json().map(Some),
-            StatusCode::NOT_FOUND => Ok(None),
-            _ => bail!(told(&path, &reply)),
-        }
-    }
-
-    /// Tells an entity to do an operation, at least once, and waits until it has state.
-    ///
-    /// # Errors
-    /// If the host refuses.
-    pub async fn signal(&self, name: &str, key: &str, operation: &str) -> Result<()> {
-        let path = format!("/lifecycle/signal/{name}/{key}/{operation}");
-        self.change(&path, &Value::Null).await?;
-        let entity = format!("{name} {key} has state");
-        eventually(&entity, DEADLINE, || async {
-            self.entity(name, key).await.ok().flatten().map(drop)
         })
         .await
     }
