@@ -24,6 +24,7 @@ in_every_way!(
     proxy_of_another_component_reaches_its_entities_whichever_version_they_have,
     rewound_holder_takes_its_lock_again_before_it_goes_on,
     holder_whose_code_does_not_fit_releases_and_takes_its_lock_again_with_code_that_fits,
+    holder_that_waits_for_its_lock_goes_on_with_the_code_that_is_newest_when_it_has_it,
 );
 
 /// Replaces the component, and waits until its entities run: a contact with this name is shown like that.
@@ -125,9 +126,9 @@ async fn rewound_holder_takes_its_lock_again_before_it_goes_on(driver: &Driver) 
     driver.until_free("Held", "k").await
 }
 
-async fn holder_whose_code_does_not_fit_releases_and_takes_its_lock_again_with_code_that_fits(
-    driver: &Driver,
-) -> Result<()> {
+/// A holder that was rewound with code that does not fit, and so has given its lock back: another
+/// orchestration has it.
+async fn stopped_holder(driver: &Driver) -> Result<()> {
     let held = ("Held", "k");
     failed_holder(driver).await?;
     deploy_two(driver).await?;
@@ -135,13 +136,33 @@ async fn holder_whose_code_does_not_fit_releases_and_takes_its_lock_again_with_c
     let status = driver.until_is("holding", "Suspended").await?;
     assert_eq!(status["failure"]["errorType"], "NonDeterminism", "{status:#}");
     driver.until_free("Held", "k").await?;
-    // Stuck code keeps nobody waiting.
-    hold(driver, "other", &[held], &[call(held, "add", 10)]).await?;
-    deploy_one(driver).await?;
+    hold(driver, "other", &[held], &[call(held, "add", 10)]).await
+}
+
+/// The other one ends, and the holder goes on.
+async fn goes_on(driver: &Driver) -> Result<()> {
     driver.until_entity("Held", "k", "it waits", |it| it["waitingOperations"] == 1).await?;
     go(driver, "other").await?;
     assert_eq!(driver.output("holding").await?, json!([1, 12]));
     driver.until_free("Held", "k").await
+}
+
+async fn holder_whose_code_does_not_fit_releases_and_takes_its_lock_again_with_code_that_fits(
+    driver: &Driver,
+) -> Result<()> {
+    stopped_holder(driver).await?;
+    deploy_one(driver).await?;
+    goes_on(driver).await
+}
+
+async fn holder_that_waits_for_its_lock_goes_on_with_the_code_that_is_newest_when_it_has_it(
+    driver: &Driver,
+) -> Result<()> {
+    stopped_holder(driver).await?;
+    driver.apply("resume", "holding", "?reason=try").await?;
+    driver.until_entity("Held", "k", "it waits", |it| it["waitingOperations"] == 1).await?;
+    deploy_one(driver).await?;
+    goes_on(driver).await
 }
 
 /// How many operations wait at the entity that misbehaves.

@@ -30,7 +30,8 @@ use crate::guest::{
     OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
 use crate::partition::{
-    Effects, EntityRead, Gate, Input, Moment, Partition, PartitionLimits, Reply, ReplyTo, Work,
+    Effects, EntityRead, Gate, Input, Moment, OperationCall, Partition, PartitionLimits, Reply,
+    ReplyTo, Request, Work,
 };
 use crate::storage::{Cached, CommitSeq};
 use crate::task_hub::Node;
@@ -358,10 +359,23 @@ async fn store_large(node: &Arc<Node>, value: Payload) -> Option<LargeId> {
 /// Runs an operation that changes nothing, and answers.
 async fn run_read(node: Arc<Node>, read: EntityRead<ReplySender>, staged: CommitSeq) {
     let EntityRead { item, reply_to, gate } = read;
-    let id = item.entity.instance_id();
-    let mut outcome = run_operations(&node, &id, item).await;
-    let result = outcome.results.pop().map_or_else(|| Err(host_failure(&id)), |done| done.result);
-    reply_to.send(Reply::Operation(result), gate, staged);
+    let (instance_id, before) = (item.entity.instance_id(), item.state.clone());
+    let call = item.operations.first().cloned().map(OperationCall::from);
+    let mut outcome = run_operations(&node, &instance_id, item).await;
+    let done = outcome.results.pop();
+    let has_effects = done.as_ref().is_some_and(|done| !done.effects.is_empty());
+    match (call, done) {
+        // Newer code has come in between, in which the operation is none that only reads.
+        (Some(call), _) if has_effects || outcome.state != before => {
+            let lane = Arc::clone(node.lane_of(&instance_id));
+            lane.submit(&node, Input::Request(Request::CallEntity { instance_id, call, reply_to }));
+        }
+        (_, Some(done)) => reply_to.send(Reply::Operation(done.result), gate, staged),
+        (_, None) => {
+            let failure = host_failure(&instance_id);
+            reply_to.send(Reply::Operation(Err(failure)), gate, staged);
+        }
+    }
 }
 
 /// Puts messages into the queues of their lanes. Gives the lanes that the caller has to drive.

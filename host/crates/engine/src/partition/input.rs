@@ -13,7 +13,8 @@ use crate::client::{ConflictPolicy, EntityStatus, InstanceStatus};
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::guest::{
-    ActivityWorkItem, EntityOutcome, EntityWorkItem, OrchestrationOutcome, OrchestrationWorkItem,
+    ActivityWorkItem, EntityOperation, EntityOutcome, EntityWorkItem, OrchestrationOutcome,
+    OrchestrationWorkItem,
 };
 use crate::storage::{CommitSeq, StoredInstance};
 
@@ -189,6 +190,13 @@ pub struct OperationCall {
     pub operation: String,
     /// Its input.
     pub input: Option<Payload>,
+}
+
+impl From<EntityOperation> for OperationCall {
+    fn from(operation: EntityOperation) -> Self {
+        let EntityOperation { request_id, operation, input } = operation;
+        Self { request_id, operation, input }
+    }
 }
 
 /// A start by a client.

@@ -3,6 +3,7 @@
 //! `world/work.rs`, how a run ends in `world/drain.rs`.
 
 mod drain;
+mod scope;
 mod watch;
 mod work;
 
@@ -25,6 +26,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+pub(crate) use self::scope::{Kinds, Scope};
 use self::watch::View;
 pub(crate) use self::watch::{LeaseChange, held_section};
 use crate::audit;
@@ -64,37 +66,6 @@ pub(crate) struct Report {
     pub(crate) crashes: u64,
     /// Mixes all that clients were told, so that two runs can be compared.
     pub(crate) fingerprint: u64,
-}
-
-/// What happens in a run at all.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent choices of a seed")]
-pub(crate) struct Scope {
-    /// Which orchestrations there are.
-    pub(crate) kinds: Kinds,
-    /// Whether orchestrations are terminated, rewound and so on.
-    pub(crate) has_lifecycle: bool,
-    /// Whether ids are used again.
-    pub(crate) reuses_ids: bool,
-    /// Whether operators break locks.
-    pub(crate) breaks_locks: bool,
-    /// Whether senders that are not sure send some messages again.
-    pub(crate) has_copies: bool,
-    /// The chance that the committer is ready when it could be.
-    pub(crate) commit_rate: f64,
-    /// The chance of a crash, each step.
-    pub(crate) crash_rate: f64,
-}
-
-/// Orchestrations of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kinds {
-    /// Those that only call entities.
-    Simple,
-    /// Mostly those with critical sections.
-    Sections,
-    /// All.
-    All,
 }
 
 #[derive(Debug)]
@@ -175,17 +146,7 @@ impl World {
             loaded_instances_max: rng.random_range(1..=20),
             loaded_bytes_max: rng.random_range(1..=20_000),
         };
-        let reuses_ids = rng.random_bool(0.4);
-        let scope = Scope {
-            kinds: [Kinds::Simple, Kinds::Sections, Kinds::Sections, Kinds::All, Kinds::All]
-                [rng.random_range(0..5)],
-            has_lifecycle: rng.random_bool(0.6),
-            reuses_ids,
-            breaks_locks: rng.random_bool(0.2),
-            has_copies: rng.random_bool(0.5),
-            commit_rate: [0.05, 0.3, 1.0][rng.random_range(0..3)],
-            crash_rate: [0.001, 0.003, 0.01][rng.random_range(0..3)],
-        };
+        let scope = Scope::pick(&mut rng);
         let watermark_step = [1, 10, 4_096][rng.random_range(0..3)];
         let lane_count = rng.random_range(1..=4);
         let lease_ms = [50, 400, 3_000][rng.random_range(0..3)];

@@ -66,13 +66,9 @@ impl Orchestration {
             }
             Action::CallSubOrchestration { name, instance_id, input, tags, start_at } => {
                 let tags = self.inherited(tags);
-                let kind = OpenKind::SubOrchestration(instance_id.clone());
-                let guid = self.request_guid(number);
-                self.open.insert(number, guid, kind);
-                let parent = self.as_parent(id, number, guid);
                 let call = (name.clone(), input.clone(), tags.clone());
-                let start = child_start(call, guid, Some(parent), start_at);
-                effects.sent.push(start_message(instance_id.clone(), start));
+                let start = self.start_child(id, number, &instance_id, (call, start_at));
+                effects.sent.push(start);
                 let version = None;
                 EventKind::SubOrchestrationCreated { name, version, instance_id, input, tags }
             }
@@ -92,13 +88,7 @@ impl Orchestration {
             Action::SignalEntity { entity, operation, input, at, refusal } => {
                 let request_id = self.request_guid(number);
                 if refusal.is_none() {
-                    let body = MessageBody::EntityOperation {
-                        request_id,
-                        operation: operation.clone(),
-                        input: input.clone(),
-                        reply_to: None,
-                    };
-                    let message = Message { target: entity.instance_id(), body };
+                    let message = signal_message(request_id, &entity, &operation, input.as_ref());
                     effects.send_at(moment, at, request_id, message);
                 }
                 EventKind::EntityOperationSignaled {
@@ -132,6 +122,20 @@ impl Orchestration {
                 EventKind::EventSent { instance_id, name, input }
             }
         }
+    }
+
+    /// Takes note that it waits for a child; gives the message that starts it.
+    fn start_child(
+        &mut self,
+        id: &InstanceId,
+        number: i32,
+        child: &InstanceId,
+        (call, start_at): ((FunctionName, Payload, Tags), Option<Timestamp>),
+    ) -> Message {
+        let guid = self.request_guid(number);
+        self.open.insert(number, guid, OpenKind::SubOrchestration(child.clone()));
+        let parent = self.as_parent(id, number, guid);
+        start_message(child.clone(), child_start(call, guid, Some(parent), start_at))
     }
 
     /// The tags of something that the orchestration starts: its own, and the given ones, which win.
@@ -241,6 +245,18 @@ pub(super) struct ActivityCall {
     pub(super) tags: Tags,
     pub(super) first_attempt: Option<i32>,
     pub(super) attempt: u32,
+}
+
+/// The message that tells an entity to do an operation.
+fn signal_message(
+    request_id: RequestId,
+    entity: &EntityId,
+    operation: &str,
+    input: Option<&Payload>,
+) -> Message {
+    let (operation, input) = (operation.to_owned(), input.cloned());
+    let body = MessageBody::EntityOperation { request_id, operation, input, reply_to: None };
+    Message { target: entity.instance_id(), body }
 }
 
 /// The start of something that an instance starts. Its code is found on arrival.

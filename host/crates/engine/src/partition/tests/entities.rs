@@ -137,7 +137,7 @@ fn signal_with_a_key_counts_once_until_the_key_is_forgotten() {
             reply_to: Caller(1),
         }))
     };
-    assert_eq!(signal(&mut bench).effects.loads, [receipt.clone()]);
+    assert_eq!(signal(&mut bench).effects.loads, std::slice::from_ref(&receipt));
     let first = bench.turn(Input::Loaded(receipt.clone(), None));
     let [(_, Message { target, body: MessageBody::EntityOperation { .. } })] =
         first.messages.as_slice()
