@@ -13,8 +13,8 @@ use rand::rngs::SmallRng;
 use crate::API;
 use crate::load::refused;
 
-/// Counters that clients share.
-const COUNTERS: u32 = 4;
+/// Counters that clients share: so few that somebody looks while somebody else adds.
+const COUNTERS: u32 = 2;
 
 /// What is known of some counters.
 pub(crate) struct Counters {
@@ -48,7 +48,7 @@ impl Counters {
     ) -> Result<bool> {
         let key = &self.keys[random.random_range(0..self.keys.len())];
         let by_function = random.random_bool(0.5);
-        if random.random_bool(0.5) {
+        if random.random_bool(0.3) {
             let path = match by_function {
                 true => format!("/Counter/{key}/add"),
                 false => format!("{API}/entities/counter/{key}/call?op=add"),
