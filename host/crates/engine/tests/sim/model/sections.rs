@@ -31,8 +31,14 @@ impl Model {
             self.check_transfer(noted, *ledger, lists);
         }
         for sender in self.noted.values().filter(is_whole) {
-            if matches!(sender.operation, Operation::Start { name: "Transfer" | "Sender", .. }) {
-                self.check_sender(sender, lists);
+            match sender.operation {
+                Operation::Start { name: "Transfer", .. } => {
+                    check_sender(sender, &["-o0", "-xw", "-xd", "-o1", "-o2"], lists);
+                }
+                Operation::Start { name: "Sender", .. } => {
+                    check_sender(sender, &["-o0", "-o1", "-o2", "-x1", "-o3"], lists);
+                }
+                _ => {}
             }
         }
         for auditor in self.noted.values().filter(is_whole) {
@@ -65,18 +71,6 @@ impl Model {
         }
     }
 
-    /// What one sender has told one ledger stands there in order.
-    fn check_sender(&self, noted: &Noted, lists: &BTreeMap<usize, Vec<String>>) {
-        for (ledger, list) in lists {
-            let order = |token: &String| {
-                let order = token.strip_prefix(&*noted.token)?.strip_prefix("-o")?;
-                order.parse::<u32>().ok()
-            };
-            let is_ordered = list.iter().filter_map(order).is_sorted();
-            assert!(is_ordered, "what {noted:?} has told {ledger}: {list:?}");
-        }
-    }
-
     fn check_audit(
         &self,
         auditor: &Noted,
@@ -96,5 +90,17 @@ impl Model {
             let (paid, got) = (has(*ledger, "-xw"), has(*ledger + 1, "-xd"));
             assert_eq!(paid, got, "{auditor:?} saw half of {transfer:?}");
         }
+    }
+}
+
+/// What one sender has told one ledger stands there in the order of `suffixes`.
+fn check_sender(noted: &Noted, suffixes: &[&str], lists: &BTreeMap<usize, Vec<String>>) {
+    for (ledger, list) in lists {
+        let place = |token: &String| {
+            let suffix = token.strip_prefix(&*noted.token)?;
+            suffixes.iter().position(|other| *other == suffix)
+        };
+        let is_ordered = list.iter().filter_map(place).is_sorted();
+        assert!(is_ordered, "what {noted:?} has told {ledger}: {list:?}");
     }
 }
