@@ -162,13 +162,13 @@ async fn once(
     load: &Load,
     signals_per_request: u64,
 ) -> Result<SignalRow> {
-    let mut connection = Connection::open(at).await?;
-    let before = counted(&mut connection, load.keys).await?;
+    let before = counted(&mut Connection::open(at).await?, load.keys).await?;
     let written = server.disk_bytes_written()?;
     let began = Instant::now();
     let requests = drive(server, at, load).await?;
     let at_least = before + requests.count() as u64 * signals_per_request;
-    let (after, at_rest) = drained(connection, load.keys, at_least).await?;
+    // A connection of its own: the host closes one that is idle for as long as the load took.
+    let (after, at_rest) = drained(Connection::open(at).await?, load.keys, at_least).await?;
     let (done, took) = (after - before, (at_rest - began).as_secs_f64());
     Ok(SignalRow {
         what: "",
