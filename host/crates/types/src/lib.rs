@@ -26,6 +26,7 @@ mod record;
 mod rendering;
 mod status;
 mod time;
+mod trace;
 
 pub use action::Action;
 pub use failure::{Failure, InnerFailure};
@@ -43,3 +44,4 @@ pub use record::{
 pub use rendering::render_history;
 pub use status::RuntimeStatus;
 pub use time::Timestamp;
+pub use trace::{SpanId, TraceContext};
