@@ -21,10 +21,16 @@ fn register() -> InstanceId {
 }
 
 fn put(state: &str, is_new: bool) -> Change {
+    let stored = stored_again(state);
+    let row = EntityRow { indexed: stored.indexed.filter(|_| !is_new), ..stored };
+    Change::Entity { id: register(), row }
+}
+
+/// The row of an entity that was stored and has another state.
+fn stored_again(state: &str) -> EntityRow {
     let state = EntityState { value: Some(Payload::from(state)), ..EntityState::default() };
     let record = Some(EntityRecord { state, ..EntityRecord::default() });
-    let row = EntityRow { record, indexed: (!is_new).then(Vec::new), freed: Vec::new() };
-    Change::Entity { id: register(), row }
+    EntityRow { record, indexed: Some(Vec::new()), freed: Vec::new() }
 }
 
 fn delete() -> Change {
@@ -149,6 +155,19 @@ fn many_changes_of_one_row_are_one_write() {
     let record = row.record.as_ref().expect("a record");
     assert_eq!(record.state.value, Some(Payload::from("3")));
     assert_eq!(row.indexed, None, "what is stored is what was stored before the first change");
+}
+
+#[test]
+fn large_values_that_were_replaced_one_after_the_other_are_all_freed() {
+    let mut queue = CommitQueue::new(MessageId(0), [], []);
+    for freed in [7, 8] {
+        let row = EntityRow { freed: vec![LargeId(freed)], ..stored_again("1") };
+        queue.stage(vec![Change::Entity { id: register(), row }], &[], &[]);
+    }
+    let batch = queue.take().expect("two turns");
+    let mut freed = batch.entities[0].1.freed.clone();
+    freed.sort_unstable();
+    assert_eq!(freed, [LargeId(7), LargeId(8)]);
 }
 
 #[test]
