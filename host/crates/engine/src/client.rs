@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use everstate_types::{
     ExecutionId, ExecutionStart, FunctionKind, HistoryEvent, InstanceId, OrchestrationRecord,
-    Payload, Tags, Timestamp,
+    Payload, Tags, Timestamp, TraceContext,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -78,11 +78,19 @@ pub enum ConflictPolicy {
 #[derive(Clone, Debug)]
 pub struct Client {
     node: Arc<Node>,
+    /// The trace that what it starts belongs to, and the span that starts it.
+    trace: Option<Box<TraceContext>>,
 }
 
 impl Client {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node }
+        Self { node, trace: None }
+    }
+
+    /// A client whose starts, signals and calls of entities belong to this trace, below its span.
+    #[must_use]
+    pub fn in_trace(self, trace: Option<Box<TraceContext>>) -> Self {
+        Self { trace, ..self }
     }
 
     /// Returns when a state change is durable.
@@ -120,6 +128,7 @@ impl Client {
                     start_at,
                     events: Vec::new(),
                     is_recorded: true,
+                    trace: self.trace.clone(),
                 },
                 on_conflict,
                 reply_to,

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use everstate_types::{
     Action, ComponentHash, EntityId, EntityState, ExecutionId, Failure, FunctionKind, FunctionName,
-    HistoryEvent, InstanceId, LargeId, Payload, RequestId, Tags, Timestamp,
+    HistoryEvent, InstanceId, LargeId, Payload, RequestId, Tags, Timestamp, TraceContext,
 };
 
 use crate::client::{Client, InstanceStatus};
@@ -101,6 +101,8 @@ pub struct ActivityWorkItem {
     pub idempotency_key: RequestId,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// The trace that it belongs to, and the span of this attempt.
+    pub trace: Option<Box<TraceContext>>,
     /// The state change that scheduled it. It must be durable before the activity has an effect
     /// outside of the process.
     pub seq: CommitSeq,
@@ -197,6 +199,8 @@ pub struct EntityOperation {
     pub operation: String,
     /// Its input.
     pub input: Option<Payload>,
+    /// The trace that it belongs to, and the span that asked for it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// What a batch of operations gave. An operation that fails leaves the state as it was before it.

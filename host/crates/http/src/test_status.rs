@@ -28,6 +28,7 @@ pub(crate) fn status(status: RuntimeStatus) -> InstanceStatus {
         rewinds: 0,
         lock_epoch: 0,
         awaits_lock: false,
+        trace: None,
         created_at: Timestamp::from_millis(START_MS),
         updated_at: Timestamp::from_millis(START_MS + 1_000),
     };

@@ -66,6 +66,7 @@ async fn entity_operations(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
             request_id: Uuid::nil(),
             operation: "set".to_owned(),
             input: Some(Payload::from("\"another value\"")),
+            trace: None,
         }],
     };
     let first = runtime.run_entity(item.clone()).await;

@@ -9,7 +9,7 @@
 use everstate_engine::storage::OrchestrationRow;
 use everstate_types::{
     ComponentHash, EventKind, ExecutionId, Failure, FunctionName, HistoryEvent,
-    OrchestrationRecord, ParentInstance, Payload, RuntimeStatus, Tags, Timestamp,
+    OrchestrationRecord, ParentInstance, Payload, RuntimeStatus, Tags, Timestamp, TraceContext,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,7 @@ pub(crate) struct WholeToStore<'a> {
     rewinds: u32,
     lock_epoch: u32,
     awaits_lock: bool,
+    trace: &'a Option<Box<TraceContext>>,
     created_at: Timestamp,
     updated_at: Timestamp,
     started: Option<StartToStore<'a>>,
@@ -72,6 +73,7 @@ pub(crate) struct StoredWhole {
     rewinds: u32,
     lock_epoch: u32,
     awaits_lock: bool,
+    trace: Option<Box<TraceContext>>,
     created_at: Timestamp,
     updated_at: Timestamp,
     /// `None`: as the first `ExecutionStarted` has them.
@@ -128,6 +130,7 @@ impl<'a> RowToStore<'a> {
             rewinds: record.rewinds,
             lock_epoch: record.lock_epoch,
             awaits_lock: record.awaits_lock,
+            trace: &record.trace,
             created_at: record.created_at,
             updated_at: record.updated_at,
             started: (start_of(&row.events).as_ref() != Some(&start)).then_some(start),
@@ -181,6 +184,7 @@ impl StoredWhole {
             rewinds: self.rewinds,
             lock_epoch: self.lock_epoch,
             awaits_lock: self.awaits_lock,
+            trace: self.trace,
             created_at: self.created_at,
             updated_at: self.updated_at,
         };

@@ -14,6 +14,7 @@ use crate::id::{EntityId, ExecutionId, InstanceId, RequestId};
 use crate::payload::Payload;
 use crate::record::Tags;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// The place of a message in the order of all messages of a node. Given when the message is
 /// staged for the commit; unique among the messages that are alive.
@@ -102,6 +103,8 @@ pub struct ExecutionStart {
     /// Whether the record of the execution was there when the start was sent. If it is there no more,
     /// the execution was ended and removed since, and must not begin again.
     pub is_recorded: bool,
+    /// The trace that the execution belongs to, and the span that started it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// An orchestration asks for exclusive use of entities. The request goes from one to the next.
@@ -134,6 +137,8 @@ pub struct ActivityTask {
     pub idempotency_key: RequestId,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// The trace that the orchestration belongs to, and the span of its execution.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// An order to a child of an orchestration that was rewound.
@@ -161,6 +166,8 @@ pub enum MessageBody {
         input: Option<Payload>,
         /// Who waits for the result; nobody for a signal.
         reply_to: Option<Box<ReplyAddress>>,
+        /// The trace that the operation belongs to, and the span that asked for it.
+        trace: Option<Box<TraceContext>>,
     },
     /// An operation ended.
     EntityReply {

@@ -9,6 +9,7 @@ use crate::message::ParentInstance;
 use crate::payload::Payload;
 use crate::status::RuntimeStatus;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// Names and values that a caller gives to an orchestration.
 pub type Tags = Vec<(String, String)>;
@@ -44,6 +45,8 @@ pub struct OrchestrationRecord {
     pub lock_epoch: u32,
     /// Whether it must not run before the lock is back that it held when it stopped.
     pub awaits_lock: bool,
+    /// The trace that it belongs to, and the span that started it.
+    pub trace: Option<Box<TraceContext>>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it last changed.

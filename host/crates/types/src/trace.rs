@@ -13,8 +13,14 @@ use crate::id::{ExecutionId, RequestId};
 /// The bit of the flags that says that the trace is recorded.
 const SAMPLED: u8 = 1;
 
+/// Most bytes of a `tracestate` that are handed on; a longer one is left out as a whole.
+const STATE_BYTES_MAX: usize = 512;
+
 /// A trace, and the span that is the parent of what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Where it travels or is stored it is an `Option<Box<TraceContext>>`: most work belongs to no trace, and
+/// then it costs a null pointer in memory and a byte on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
     /// The trace; not zero.
     pub trace_id: u128,
@@ -22,6 +28,8 @@ pub struct TraceContext {
     pub span_id: SpanId,
     /// The flags of `traceparent`; bit 0: the trace is recorded.
     pub flags: u8,
+    /// What others along the trace know of it, as it came in `tracestate`; empty: nothing.
+    pub state: String,
 }
 
 /// Names a span within its trace; not zero.
@@ -29,10 +37,13 @@ pub struct TraceContext {
 pub struct SpanId(pub u64);
 
 impl SpanId {
-    /// The span of an execution of an orchestration.
+    /// The span of an execution of an orchestration since it was rewound so many times.
     #[must_use]
-    pub fn of_execution(execution_id: ExecutionId) -> Self {
-        Self::of(execution_id.guid())
+    pub fn of_execution(execution_id: ExecutionId, rewinds: u32) -> Self {
+        match rewinds {
+            0 => Self::of(execution_id.guid()),
+            _ => Self::numbered(execution_id.guid(), rewinds),
+        }
     }
 
     /// The span of an operation of an entity.
@@ -44,9 +55,13 @@ impl SpanId {
     /// The span of one attempt at an activity.
     #[must_use]
     pub fn of_attempt(request_id: RequestId, attempt: u32) -> Self {
+        Self::numbered(request_id, attempt)
+    }
+
+    fn numbered(guid: RequestId, number: u32) -> Self {
         let mut bytes = [0; 20];
-        bytes[..16].copy_from_slice(request_id.as_bytes());
-        bytes[16..].copy_from_slice(&attempt.to_be_bytes());
+        bytes[..16].copy_from_slice(guid.as_bytes());
+        bytes[16..].copy_from_slice(&number.to_be_bytes());
         Self(xxh3_64(&bytes).max(1))
     }
 
@@ -76,26 +91,35 @@ impl TraceContext {
         let trace_id = u128::from_str_radix(trace_id, 16).ok().filter(|id| *id != 0)?;
         let span_id = u64::from_str_radix(span_id, 16).ok().filter(|id| *id != 0)?;
         let flags = u8::from_str_radix(flags, 16).ok()?;
-        Some(Self { trace_id, span_id: SpanId(span_id), flags })
+        Some(Self { trace_id, span_id: SpanId(span_id), flags, state: String::new() })
+    }
+
+    /// The same place, with the value of a `tracestate` header.
+    #[must_use]
+    pub fn with_state(self, tracestate: &str) -> Self {
+        let fits = tracestate.len() <= STATE_BYTES_MAX
+            && tracestate.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        let state = if fits { tracestate.trim().to_owned() } else { String::new() };
+        Self { state, ..self }
     }
 
     /// Whether the trace is recorded.
     #[must_use]
-    pub fn is_sampled(self) -> bool {
+    pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
 
     /// The same trace, below this span.
     #[must_use]
-    pub fn below(self, span_id: SpanId) -> Self {
-        Self { span_id, ..self }
+    pub fn below(&self, span_id: SpanId) -> Self {
+        Self { span_id, ..self.clone() }
     }
 }
 
 /// The value of a `traceparent` header.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace_id, span_id, flags } = self;
+        let Self { trace_id, span_id, flags, state: _ } = self;
         // Of a later version's flags only the known one may be handed on.
         write!(f, "00-{trace_id:032x}-{:016x}-{:02x}", span_id.0, flags & SAMPLED)
     }
@@ -103,7 +127,7 @@ impl fmt::Display for TraceContext {
 
 #[cfg(test)]
 mod tests {
-    use super::{SpanId, TraceContext};
+    use super::{ExecutionId, RequestId, SpanId, TraceContext};
 
     const TEXT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -114,6 +138,23 @@ mod tests {
         assert_eq!(context.to_string(), TEXT);
         let below = context.below(SpanId(0x10));
         assert_eq!(below.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000010-01");
+    }
+
+    #[test]
+    fn tracestate_goes_along_unless_it_is_too_long_or_no_header() {
+        let context = TraceContext::parse(TEXT).expect("the example of the standard");
+        let with = |state: &str| context.clone().with_state(state).below(SpanId(1)).state;
+        assert_eq!(with(" a=1,b=2 "), "a=1,b=2");
+        assert_eq!(with(&"x".repeat(513)), "");
+        assert_eq!(with("a=1\nb: 2"), "");
+    }
+
+    #[test]
+    fn span_of_an_execution_is_another_one_after_each_rewind() {
+        let execution = ExecutionId::new(RequestId::nil());
+        let spans = [0, 1, 2].map(|rewinds| SpanId::of_execution(execution, rewinds));
+        assert!(spans[0] != spans[1] && spans[1] != spans[2] && spans[0] != spans[2]);
+        assert_eq!(spans[1], SpanId::of_execution(execution, 1));
     }
 
     #[test]

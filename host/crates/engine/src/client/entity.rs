@@ -54,7 +54,7 @@ impl Client {
         let is_read = !is_in_order && options.is_read_only(&operation);
         let instance_id = entity.instance_id();
         self.admit(&instance_id)?;
-        let call = OperationCall { request_id: Uuid::new_v4(), operation, input };
+        let call = self.operation_call(operation, input);
         let request = |reply_to| match is_read {
             true => Request::ReadEntity { instance_id, call, reply_to },
             false => Request::CallEntity { instance_id, call, reply_to },
@@ -85,7 +85,7 @@ impl Client {
         }
         let target = entity.instance_id();
         self.admit(&target)?;
-        let call = OperationCall { request_id: Uuid::new_v4(), operation, input };
+        let call = self.operation_call(operation, input);
         let answer = match idempotency_key {
             None => {
                 let instance_id = target;
@@ -144,6 +144,10 @@ impl Client {
             Reply::LockBroken(was_locked) => Ok(Observed { value: was_locked, seq: answer.seq }),
             other => Err(refusal(other)),
         }
+    }
+
+    fn operation_call(&self, operation: String, input: Option<Payload>) -> OperationCall {
+        OperationCall { request_id: Uuid::new_v4(), operation, input, trace: self.trace.clone() }
     }
 
     /// Whether the entity takes on more.

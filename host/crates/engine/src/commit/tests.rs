@@ -48,6 +48,7 @@ fn message() -> Message {
         operation: "set".to_owned(),
         input: None,
         reply_to: None,
+        trace: None,
     };
     Message { target: register(), body }
 }

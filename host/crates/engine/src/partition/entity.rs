@@ -6,7 +6,7 @@
 
 use everstate_types::{
     EntityState, Failure, InstanceId, LargeId, Message, MessageBody, MessageKey, Payload,
-    ReplyAddress, RequestId,
+    ReplyAddress, RequestId, SpanId, TraceContext,
 };
 
 use super::input::{Effects, EntityRead, OperationCall, Reply, ReplyTo, Request, Work};
@@ -84,8 +84,8 @@ impl<R: ReplyTo> EntitySlot<R> {
         effects: &mut Effects<R>,
     ) {
         match body {
-            MessageBody::EntityOperation { request_id, operation, input, reply_to } => {
-                let call = OperationCall { request_id, operation, input };
+            MessageBody::EntityOperation { request_id, operation, input, reply_to, trace } => {
+                let call = OperationCall { request_id, operation, input, trace };
                 self.take_operation(key, call, reply_to);
             }
             MessageBody::LockRequest(request) => self.push(InboxItem::Lock(key, request)),
@@ -259,8 +259,9 @@ impl<R: ReplyTo> EntitySlot<R> {
 
 impl<R: ReplyTo> InboxItem<R> {
     fn operation(key: Option<MessageKey>, call: OperationCall, reply: ReplyRoute<R>) -> Self {
-        let OperationCall { request_id, operation, input } = call;
-        Self::Operation(InboxOperation { message_key: key, request_id, operation, input, reply })
+        let OperationCall { request_id, operation, input, trace } = call;
+        let message_key = key;
+        Self::Operation(InboxOperation { message_key, request_id, operation, input, reply, trace })
     }
 
     /// Bytes that it takes beside itself, about.
@@ -280,6 +281,7 @@ impl<R: ReplyTo> InboxItem<R> {
                 request_id: waiting.request_id,
                 operation: waiting.operation.clone(),
                 input: waiting.input.clone(),
+                trace: waiting.trace.clone(),
             }),
             _ => None,
         }
@@ -295,8 +297,8 @@ impl<R: ReplyTo> InboxOperation<R> {
 
 impl From<OperationCall> for EntityOperation {
     fn from(call: OperationCall) -> Self {
-        let OperationCall { request_id, operation, input } = call;
-        Self { request_id, operation, input }
+        let OperationCall { request_id, operation, input, trace } = call;
+        Self { request_id, operation, input, trace }
     }
 }
 
@@ -308,9 +310,14 @@ fn conclude<R>(
     turn: &mut SlotTurn<'_>,
     effects: &mut Effects<R>,
 ) {
+    let trace = done.trace.as_deref().map(|trace| {
+        let span_id = SpanId::of_operation(done.request_id);
+        Box::new(trace.below(span_id))
+    });
     for (index, effect) in outcome.effects.into_iter().enumerate() {
         turn.mark_changed();
-        send_effect(moment, done.request_id, index, effect, effects);
+        let request_id = RequestId::new_v5(&done.request_id, &index.to_be_bytes());
+        send_effect(moment, request_id, effect, trace.clone(), effects);
     }
     if let Some(key) = done.message_key {
         consume(key, turn, effects);
@@ -336,35 +343,33 @@ fn conclude<R>(
     }
 }
 
-/// Sends what an operation wants sent. The request id is derived, so that a repeated run gives the
-/// same one.
+/// Sends what an operation wants sent. The request id was derived from the operation's, so that a repeated
+/// run gives the same one.
 fn send_effect<R>(
     moment: Moment,
     request_id: RequestId,
-    index: usize,
     effect: EntityEffect,
+    trace: Option<Box<TraceContext>>,
     effects: &mut Effects<R>,
 ) {
-    let request_id = RequestId::new_v5(&request_id, &index.to_be_bytes());
     match effect {
         EntityEffect::Signal { entity, operation, input, at } => {
-            let call = OperationCall { request_id, operation, input };
+            let call = OperationCall { request_id, operation, input, trace };
             effects.send_at(moment, at, request_id, signal(entity.instance_id(), call));
         }
         EntityEffect::Start { name, instance_id, input } => {
-            let start =
-                super::orchestration::entity_start_message(name, instance_id, input, request_id);
-            effects.sent.push(start);
+            let start = super::orchestration::entity_start(name, input, request_id, trace);
+            effects.sent.push(super::orchestration::start_message(instance_id, start));
         }
     }
 }
 
 fn signal(target: InstanceId, call: OperationCall) -> Message {
-    let OperationCall { request_id, operation, input } = call;
+    let OperationCall { request_id, operation, input, trace } = call;
     let reply_to = None;
     Message {
         target,
-        body: MessageBody::EntityOperation { request_id, operation, input, reply_to },
+        body: MessageBody::EntityOperation { request_id, operation, input, reply_to, trace },
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use everstate_types::{
     DelayedKey, ExecutionId, ExecutionStart, Failure, InstanceId, Message, MessageKey, Payload,
-    RequestId, Timestamp,
+    RequestId, Timestamp, TraceContext,
 };
 
 use super::Moment;
@@ -190,12 +190,14 @@ pub struct OperationCall {
     pub operation: String,
     /// Its input.
     pub input: Option<Payload>,
+    /// The trace that it belongs to, and the span that asks for it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl From<EntityOperation> for OperationCall {
     fn from(operation: EntityOperation) -> Self {
-        let EntityOperation { request_id, operation, input } = operation;
-        Self { request_id, operation, input }
+        let EntityOperation { request_id, operation, input, trace } = operation;
+        Self { request_id, operation, input, trace }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
     EntityId, EntityRecord, HistoryEvent, LockRequest, MessageBody, MessageKey,
-    OrchestrationRecord, Payload, ReplyAddress, RequestId, Timestamp,
+    OrchestrationRecord, Payload, ReplyAddress, RequestId, Timestamp, TraceContext,
 };
 
 use super::input::{Input, LifecycleChange, WaitFor};
@@ -138,6 +138,7 @@ pub(super) struct InboxOperation<R> {
     pub(super) operation: String,
     pub(super) input: Option<Payload>,
     pub(super) reply: ReplyRoute<R>,
+    pub(super) trace: Option<Box<TraceContext>>,
 }
 
 /// Where the result of an operation goes.

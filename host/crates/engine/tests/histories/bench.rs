@@ -118,6 +118,7 @@ impl Bench {
             start_at: start_at.map(|after| Timestamp::from_millis(self.now + after)),
             events: Vec::new(),
             is_recorded: true,
+            trace: None,
         };
         let instance_id = id(name);
         self.ask(Request::Start(Box::new(StartRequest {

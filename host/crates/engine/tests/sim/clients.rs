@@ -102,6 +102,7 @@ impl World {
                 start_at,
                 events: Vec::new(),
                 is_recorded: true,
+                trace: None,
             },
             on_conflict: *policy,
             reply_to,
@@ -234,6 +235,7 @@ fn operation_call(client: u64, operation: &str, input: &str) -> OperationCall {
         request_id: RequestId::from_u128(u128::from(client) << 64 | 1),
         operation: operation.to_owned(),
         input: Some(Payload::from(input)),
+        trace: None,
     }
 }
 

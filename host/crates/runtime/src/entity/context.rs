@@ -279,6 +279,7 @@ mod tests {
             request_id: Uuid::nil(),
             operation: operation.to_owned(),
             input: None,
+            trace: None,
         };
         let entity = EntityId::new("Counter", "1").expect("a valid id");
         let state =

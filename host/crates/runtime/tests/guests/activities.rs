@@ -34,6 +34,7 @@ pub(crate) fn item(name: &str, input: &str) -> ActivityWorkItem {
         tags: Vec::new(),
         idempotency_key: Uuid::nil(),
         attempt: 1,
+        trace: None,
         seq: CommitSeq::default(),
         is_abandoned: Arc::new(AtomicBool::new(false)),
     }
@@ -260,6 +261,7 @@ pub(crate) async fn run_entity(
             request_id: Uuid::nil(),
             operation: operation.to_owned(),
             input: Some(Payload::from(input)),
+            trace: None,
         }],
     });
     let mut results = outcome.await.results;

@@ -13,6 +13,7 @@ pub(crate) fn item(name: &str, state: Option<&str>, operations: &[(&str, &str)])
         request_id: Uuid::nil(),
         operation: (*operation).to_owned(),
         input: Some(Payload::from(*input)),
+        trace: None,
     };
     EntityWorkItem {
         entity: EntityId::new(name, "first-1").expect("a valid id"),

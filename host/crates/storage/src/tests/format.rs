@@ -1,4 +1,4 @@
-//! The bytes of version 3, as they are in `format_v3.txt` and in docs/storage-format.md. If one of
+//! The bytes of version 4, as they are in `format_v4.txt` and in docs/storage-format.md. If one of
 //! these tests fails, data that exists cannot be read any more: the change needs a new version of
 //! the format, and code that still reads the old one.
 
@@ -25,7 +25,7 @@ use crate::key::Family;
 use crate::large::LARGE_BYTES_MIN;
 
 /// A line a row: column family, key, value; `-` for an empty one.
-const VERSION_3: &str = include_str!("format_v3.txt");
+const VERSION_4: &str = include_str!("format_v4.txt");
 
 const DOCUMENT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/storage-format.md"));
@@ -57,6 +57,7 @@ fn full_record() -> OrchestrationRecord {
         rewinds: 2,
         lock_epoch: 1,
         awaits_lock: true,
+        trace: Some(Box::new(samples::trace())),
         ..record(RuntimeStatus::Suspended)
     }
 }
@@ -126,7 +127,7 @@ fn batch() -> CommitBatch {
     }
 }
 
-/// Everything that `format_v3.txt` has.
+/// Everything that `format_v4.txt` has.
 fn write(storage: &RocksStorage) {
     commit(storage, batch());
     for (number, events) in samples::events().chunks(EVENTS_IN_CHUNK).enumerate() {
@@ -174,7 +175,7 @@ fn open_fixture(folder: &tempfile::TempDir) -> RocksStorage {
     let (name, content) = LARGE_FILE;
     fs::create_dir(folder.path().join("large")).unwrap();
     fs::write(folder.path().join(name), bytes(content)).unwrap();
-    for line in VERSION_3.lines() {
+    for line in VERSION_4.lines() {
         let [family, key, value] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
@@ -185,16 +186,16 @@ fn open_fixture(folder: &tempfile::TempDir) -> RocksStorage {
 }
 
 #[test]
-fn rows_of_version_3_are_written_byte_for_byte() {
+fn rows_of_version_4_are_written_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(folder.path());
     write(&storage);
     let written = all_rows(&storage);
-    assert!(written == VERSION_3, "written now:\n{written}");
+    assert!(written == VERSION_4, "written now:\n{written}");
 }
 
 #[test]
-fn instances_of_version_3_are_read() {
+fn instances_of_version_4_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open_fixture(&folder);
     for (id, row) in entities() {
@@ -211,7 +212,7 @@ fn instances_of_version_3_are_read() {
 }
 
 #[test]
-fn messages_of_version_3_are_recovered() {
+fn messages_of_version_4_are_recovered() {
     let folder = tempfile::tempdir().unwrap();
     let recovered = open_fixture(&folder).recover().unwrap();
     assert_eq!(recovered.messages, messages());
@@ -219,7 +220,7 @@ fn messages_of_version_3_are_recovered() {
 }
 
 #[test]
-fn orchestrations_of_version_3_are_found_by_each_kind_of_entry() {
+fn orchestrations_of_version_4_are_found_by_each_kind_of_entry() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open_fixture(&folder);
     let all = ["transfer-1", "transfer-2", "transfer-3"];
@@ -254,7 +255,7 @@ fn orchestrations_of_version_3_are_found_by_each_kind_of_entry() {
 }
 
 #[test]
-fn entities_of_version_3_are_found_by_each_kind_of_entry() {
+fn entities_of_version_4_are_found_by_each_kind_of_entry() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open_fixture(&folder);
     let all = ["@account@full", "@account@large", "@account@locked", "@register@1"];
@@ -289,7 +290,7 @@ fn check_document(fields: &[(&str, &str)]) {
 /// The example in the document: the entity's row, cut into its fields.
 #[test]
 fn documented_example_is_what_is_written() {
-    let line = VERSION_3.lines().find(|line| line.contains(&hex(b"\x02@register@1"))).unwrap();
+    let line = VERSION_4.lines().find(|line| line.contains(&hex(b"\x02@register@1"))).unwrap();
     let [_, key, value] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
     check_document(&[
         (&key[..16], "XXH3-64 of `@register@1`, big-endian"),
@@ -314,7 +315,7 @@ fn documented_example_is_what_is_written() {
 #[test]
 fn documented_entry_of_the_index_is_what_is_written() {
     let begin = format!("index {}", hex(b"\x01transfer\x00\x01"));
-    let line = VERSION_3.lines().find(|line| line.starts_with(&begin)).unwrap();
+    let line = VERSION_4.lines().find(|line| line.starts_with(&begin)).unwrap();
     let key = line.split(' ').nth(1).unwrap();
     check_document(&[
         (&key[..2], "kind 1: by name and status"),
@@ -330,7 +331,7 @@ fn documented_entry_of_the_index_is_what_is_written() {
 #[test]
 fn documented_entry_of_a_field_is_what_is_written() {
     let begin = format!("index {}", hex(b"\x06account\x00"));
-    let line = VERSION_3.lines().find(|line| line.starts_with(&begin)).unwrap();
+    let line = VERSION_4.lines().find(|line| line.starts_with(&begin)).unwrap();
     let key = line.split(' ').nth(1).unwrap();
     check_document(&[
         (&key[..2], "kind 6: by a field"),

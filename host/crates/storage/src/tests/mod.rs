@@ -158,6 +158,7 @@ fn record(status: RuntimeStatus) -> OrchestrationRecord {
         rewinds: 0,
         lock_epoch: 0,
         awaits_lock: false,
+        trace: None,
         created_at: time(1),
         updated_at: time(3),
     }
@@ -233,6 +234,7 @@ fn message(operation: &str) -> Message {
         operation: operation.to_owned(),
         input: Some(Payload::from("1")),
         reply_to: None,
+        trace: None,
     };
     Message { target: entity_id(), body }
 }

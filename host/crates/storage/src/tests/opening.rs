@@ -75,14 +75,14 @@ fn newer_format_is_refused_with_both_versions() {
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Format { found: 7, supported: 3, .. }), "{text}");
-    assert!(text.contains("has storage format 7") && text.contains("storage format 3"), "{text}");
+    assert!(matches!(error, Error::Format { found: 7, supported: 4, .. }), "{text}");
+    assert!(text.contains("has storage format 7") && text.contains("storage format 4"), "{text}");
 }
 
 #[test]
 fn newer_format_with_another_column_family_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
-    meta::write(open(folder.path()).db(), MetaKey::Format, &4_u32).unwrap();
+    meta::write(open(folder.path()).db(), MetaKey::Format, &5_u32).unwrap();
     {
         let options = rocksdb::Options::default();
         let families = Family::ALL.map(Family::name);
@@ -90,7 +90,7 @@ fn newer_format_with_another_column_family_is_refused_with_both_versions() {
         db.create_cf("plans", &options).unwrap();
     }
     let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-    assert!(matches!(error, Error::Format { found: 4, supported: 3, .. }), "{error}");
+    assert!(matches!(error, Error::Format { found: 5, supported: 4, .. }), "{error}");
 }
 
 /// What version 1 wrote into a new folder: its column families and its version.
@@ -110,21 +110,21 @@ fn older_format_is_refused_with_both_versions_and_left_as_it_is() {
     }
     for _ in 0..2 {
         let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-        assert!(matches!(error, Error::Format { found: 1, supported: 3, .. }), "{error}");
+        assert!(matches!(error, Error::Format { found: 1, supported: 4, .. }), "{error}");
         let mut left = rocksdb::DB::list_cf(&options, folder.path()).unwrap();
         left.retain(|name| name != "default");
         assert_eq!(left, families);
     }
 }
 
-/// Version 2 had the same column families.
+/// Version 3 had the same column families.
 #[test]
 fn format_before_this_one_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
-    meta::write(open(folder.path()).db(), MetaKey::Format, &2_u32).unwrap();
+    meta::write(open(folder.path()).db(), MetaKey::Format, &3_u32).unwrap();
     for _ in 0..2 {
         let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
-        assert!(matches!(error, Error::Format { found: 2, supported: 3, .. }), "{error}");
+        assert!(matches!(error, Error::Format { found: 3, supported: 4, .. }), "{error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use everstate_types::{
     ActivityTask, EntityId, EventKind, ExecutionStart, Failure, HistoryEvent, InnerFailure,
     InstanceId, LockRequest, Message, MessageBody, OrchestrationStatus, ParentInstance, Payload,
-    ReplyAddress, RewindChild, Tags,
+    ReplyAddress, RewindChild, SpanId, Tags, TraceContext,
 };
 use uuid::Uuid;
 
@@ -16,6 +16,12 @@ pub(super) fn parent() -> ParentInstance {
         scheduled_id: 2,
         request_id: guid(6),
     }
+}
+
+/// A place in a trace, with all that may belong to it.
+pub(super) fn trace() -> TraceContext {
+    let state = "vendor=1".to_owned();
+    TraceContext { trace_id: 0x0af7_6519, span_id: SpanId(0xb7ad), flags: 1, state }
 }
 
 fn guid(number: u128) -> Uuid {
@@ -60,6 +66,7 @@ fn start() -> ExecutionStart {
         start_at: Some(time(77)),
         events: vec![("go".to_owned(), payload())],
         is_recorded: true,
+        trace: Some(Box::new(trace())),
     }
 }
 
@@ -175,8 +182,9 @@ fn entity_events() -> Vec<EventKind> {
 /// A message of each kind, in the order of the kinds.
 pub(super) fn messages() -> Vec<Message> {
     let mut call = message("add");
-    if let MessageBody::EntityOperation { reply_to, .. } = &mut call.body {
+    if let MessageBody::EntityOperation { reply_to, trace: of, .. } = &mut call.body {
         *reply_to = Some(Box::new(address()));
+        *of = Some(Box::new(trace()));
     }
     assert_eq!(call.target, entity_id());
     let start = to_orchestration(MessageBody::StartOrchestration(Box::new(start())));
@@ -214,6 +222,7 @@ fn results() -> Vec<MessageBody> {
         tags: tags(),
         idempotency_key: guid(7),
         attempt: 2,
+        trace: Some(Box::new(trace())),
     };
     vec![
         MessageBody::EntityReply {

@@ -3,7 +3,7 @@
 use everstate_types::{
     Action, ActivityTask, DelayedKey, EntityId, EventKind, ExecutionId, ExecutionStart,
     FunctionName, HistoryEvent, InstanceId, Message, MessageBody, ParentInstance, Payload,
-    ReplyAddress, RequestId, Tags, Timestamp,
+    ReplyAddress, RequestId, SpanId, Tags, Timestamp, TraceContext,
 };
 
 use super::super::Moment;
@@ -74,7 +74,8 @@ impl Orchestration {
             }
             Action::StartOrchestration { name, instance_id, input, tags, start_at } => {
                 let call = (name.clone(), input.clone(), self.inherited(tags));
-                let start = child_start(call, self.request_guid(number), None, start_at);
+                let guid = self.request_guid(number);
+                let start = child_start(call, guid, None, start_at, self.trace_below());
                 effects.sent.push(start_message(instance_id.clone(), start));
                 EventKind::OrchestrationStartSent { name, instance_id, input }
             }
@@ -88,7 +89,8 @@ impl Orchestration {
             Action::SignalEntity { entity, operation, input, at, refusal } => {
                 let request_id = self.request_guid(number);
                 if refusal.is_none() {
-                    let message = signal_message(request_id, &entity, &operation, input.as_ref());
+                    let call = (operation.as_str(), input.as_ref());
+                    let message = signal_message(request_id, &entity, call, self.trace_below());
                     effects.send_at(moment, at, request_id, message);
                 }
                 EventKind::EntityOperationSignaled {
@@ -135,7 +137,15 @@ impl Orchestration {
         let guid = self.request_guid(number);
         self.open.insert(number, guid, OpenKind::SubOrchestration(child.clone()));
         let parent = self.as_parent(id, number, guid);
-        start_message(child.clone(), child_start(call, guid, Some(parent), start_at))
+        let start = child_start(call, guid, Some(parent), start_at, self.trace_below());
+        start_message(child.clone(), start)
+    }
+
+    /// The place in the trace of what the execution asks for.
+    pub(super) fn trace_below(&self) -> Option<Box<TraceContext>> {
+        let Self { record, .. } = self;
+        let trace = record.trace.as_deref()?;
+        Some(Box::new(trace.below(SpanId::of_execution(record.execution_id, record.rewinds))))
     }
 
     /// The tags of something that the orchestration starts: its own, and the given ones, which win.
@@ -182,6 +192,7 @@ impl Orchestration {
             tags: call.tags.clone(),
             idempotency_key: self.recorded_guid(call.first_attempt.unwrap_or(number)),
             attempt: call.attempt,
+            trace: self.trace_below(),
         };
         Message { target: id.clone(), body: MessageBody::ActivityTask(Box::new(task)) }
     }
@@ -204,6 +215,7 @@ impl Orchestration {
             operation: operation.to_owned(),
             input: input.cloned(),
             reply_to: Some(Box::new(reply_to)),
+            trace: self.trace_below(),
         };
         Message { target: entity.instance_id(), body }
     }
@@ -251,11 +263,11 @@ pub(super) struct ActivityCall {
 fn signal_message(
     request_id: RequestId,
     entity: &EntityId,
-    operation: &str,
-    input: Option<&Payload>,
+    (operation, input): (&str, Option<&Payload>),
+    trace: Option<Box<TraceContext>>,
 ) -> Message {
-    let (operation, input) = (operation.to_owned(), input.cloned());
-    let body = MessageBody::EntityOperation { request_id, operation, input, reply_to: None };
+    let (operation, input, reply_to) = (operation.to_owned(), input.cloned(), None);
+    let body = MessageBody::EntityOperation { request_id, operation, input, reply_to, trace };
     Message { target: entity.instance_id(), body }
 }
 
@@ -265,6 +277,7 @@ pub(super) fn child_start(
     guid: RequestId,
     parent: Option<ParentInstance>,
     start_at: Option<Timestamp>,
+    trace: Option<Box<TraceContext>>,
 ) -> ExecutionStart {
     ExecutionStart {
         name,
@@ -276,6 +289,7 @@ pub(super) fn child_start(
         start_at,
         events: Vec::new(),
         is_recorded: false,
+        trace,
     }
 }
 
@@ -284,12 +298,12 @@ pub(in crate::partition) fn start_message(target: InstanceId, start: ExecutionSt
     Message { target, body: MessageBody::StartOrchestration(Box::new(start)) }
 }
 
-/// The message of an entity that starts an orchestration.
-pub(in crate::partition) fn entity_start_message(
+/// A start by an entity.
+pub(in crate::partition) fn entity_start(
     name: FunctionName,
-    target: InstanceId,
     input: Payload,
     guid: RequestId,
-) -> Message {
-    start_message(target, child_start((name, input, Vec::new()), guid, None, None))
+    trace: Option<Box<TraceContext>>,
+) -> ExecutionStart {
+    child_start((name, input, Vec::new()), guid, None, None, trace)
 }

@@ -135,6 +135,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             start_at: None,
             events,
             is_recorded: true,
+            trace: record.trace.clone(),
         };
         let indexed = before.indexed.take();
         let mut next = Orchestration { indexed, ..Orchestration::new(record, Vec::new()) };

@@ -21,10 +21,10 @@ use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
     ActivityTask, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId,
-    Message, MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus,
+    Message, MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus, SpanId,
 };
 
-pub(super) use self::actions::entity_start_message;
+pub(super) use self::actions::{entity_start, start_message};
 pub(super) use self::open::OpenActions;
 pub(super) use self::section::Section;
 use super::input::{ActivityRef, Effects, Reply, ReplyTo, Request, StartRequest, WaitFor, Work};
@@ -321,6 +321,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 tags: task.tags,
                 idempotency_key: task.idempotency_key,
                 attempt: task.attempt,
+                trace: task.trace.map(|trace| {
+                    Box::new(trace.below(SpanId::of_attempt(task.request_id, task.attempt)))
+                }),
                 seq: CommitSeq::default(),
                 is_abandoned: Arc::clone(&state.is_abandoned),
             },
@@ -527,6 +530,7 @@ impl Orchestration {
             rewinds: 0,
             lock_epoch: 0,
             awaits_lock: false,
+            trace: start.trace.clone(),
             created_at: moment.now,
             updated_at: moment.now,
         };

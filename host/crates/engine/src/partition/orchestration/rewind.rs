@@ -255,7 +255,7 @@ impl Orchestration {
         };
         let parent = self.as_parent(id, number, request_id);
         let call = (name.clone(), input.clone(), tags.clone());
-        let mut start = child_start(call, request_id, Some(parent), None);
+        let mut start = child_start(call, request_id, Some(parent), None, self.trace_below());
         start.execution_id = ExecutionId::new(self.request_guid(number));
         Some(start)
     }

@@ -57,6 +57,7 @@ impl Locks {
             operation: operation.to_owned(),
             input: None,
             reply_to: Some(Box::new(sender(name))),
+            trace: None,
         })
     }
 

@@ -87,6 +87,7 @@ impl Bench {
                 start_at: None,
                 events: Vec::new(),
                 is_recorded: true,
+                trace: None,
             },
             on_conflict: ConflictPolicy::Fail,
             reply_to: Caller(1),
@@ -143,6 +144,7 @@ fn operation_call(operation: &str, caller: u32) -> OperationCall {
         request_id: RequestId::from_u128(u128::from(caller)),
         operation: operation.to_owned(),
         input: None,
+        trace: None,
     }
 }
 

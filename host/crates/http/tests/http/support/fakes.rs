@@ -199,6 +199,7 @@ pub(crate) fn status(id: &str, status: RuntimeStatus) -> InstanceStatus {
         rewinds: 0,
         lock_epoch: 0,
         awaits_lock: false,
+        trace: None,
         created_at: Timestamp::from_millis(0),
         updated_at: Timestamp::from_millis(1_000),
     };
