@@ -2,6 +2,7 @@
 
 mod entities;
 mod locks;
+mod rewind;
 
 use everstate_types::{
     Action, ComponentHash, EntityId, EntityState, EventKind, ExecutionId, ExecutionStart, Failure,
