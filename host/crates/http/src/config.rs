@@ -53,6 +53,10 @@ pub struct HttpConfig {
     ///
     /// Each needs a file descriptor: keep this below 80% of the process's limit.
     pub connections_max: usize,
+    /// Longest wait of a request for a result or for the end of an orchestration, in milliseconds,
+    /// and the wait for the result of an entity if the request names none. Default: 230,000, which
+    /// is as long as functions wait, and shorter than proxies do in general.
+    pub wait_max_ms: u64,
     /// How long a shutdown waits for requests under way, in milliseconds. Default: 30,000.
     pub drain_timeout_ms: u64,
 }
@@ -72,6 +76,7 @@ impl Default for HttpConfig {
             body_timeout_ms: 60_000,
             http2_ping_ms: 20_000,
             connections_max: 4_096,
+            wait_max_ms: 230_000,
             drain_timeout_ms: 30_000,
         }
     }
@@ -96,6 +101,11 @@ impl HttpConfig {
     /// [`HttpConfig::http2_ping_ms`] as a duration.
     pub(crate) fn http2_ping(&self) -> Duration {
         Duration::from_millis(self.http2_ping_ms)
+    }
+
+    /// [`HttpConfig::wait_max_ms`] as a duration.
+    pub(crate) fn wait_max(&self) -> Duration {
+        Duration::from_millis(self.wait_max_ms)
     }
 
     /// [`HttpConfig::drain_timeout_ms`] as a duration.

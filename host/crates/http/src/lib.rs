@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod base_url;
 mod body;
 mod check_status;
@@ -16,14 +17,9 @@ mod config;
 mod constraint;
 mod detached;
 mod engine;
-mod entity_api;
-mod entity_document;
-mod entity_query;
 mod error;
-mod health;
 mod history_document;
 mod json;
-mod management;
 mod matcher;
 mod matching;
 mod path;

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::http::Method;
 use everstate_types::FunctionName;
 
+use crate::api::is_own_path;
 use crate::matcher::{Found, Route, RouteMatcher};
 use crate::template::{Template, TemplateError};
 
@@ -43,7 +44,7 @@ pub enum RouteConflictReason {
     /// Another function, given earlier, has the same route and a method in common.
     #[error("the route specified conflicts with the route defined by function `{0}`")]
     Taken(FunctionName),
-    /// `runtime` and `admin` belong to the host.
+    /// What begins with `runtime` or `admin` belongs to the host, and so do its other own paths.
     #[error("the specified route conflicts with one or more built in routes")]
     BuiltIn,
     /// It is no route template.
@@ -62,6 +63,12 @@ impl fmt::Display for RouteConflict {
 
 /// First segments of a path that belong to the host, so that no function can be there.
 pub(crate) const BUILT_IN_SEGMENTS: [&str; 2] = ["runtime", "admin"];
+
+/// Whether a path or a route belongs to the host, so that no function can be there.
+pub(crate) fn is_built_in(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    BUILT_IN_SEGMENTS.iter().any(|own| first.eq_ignore_ascii_case(own)) || is_own_path(path)
+}
 
 /// From method and path to an HTTP function. Does not change; a new one replaces it.
 #[derive(Debug)]
@@ -105,8 +112,7 @@ fn route_of(
     entry: &RouteEntry,
     routes: &[Route<FunctionName>],
 ) -> Result<Route<FunctionName>, RouteConflictReason> {
-    let first = entry.route.trim_start_matches('/').split('/').next().unwrap_or_default();
-    if BUILT_IN_SEGMENTS.iter().any(|built_in| first.eq_ignore_ascii_case(built_in)) {
+    if is_built_in(&entry.route) {
         return Err(RouteConflictReason::BuiltIn);
     }
     let mut methods: Vec<String> = Vec::with_capacity(entry.methods.len());

@@ -15,7 +15,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use everstate_engine::guest::HttpFunctions;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -29,12 +28,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::api::Api;
 use crate::config::HttpConfig;
 use crate::engine::Engine;
 use crate::error::ApiError;
-use crate::health::health;
-use crate::management::Management;
-use crate::routes::{BUILT_IN_SEGMENTS, SharedRoutes};
+use crate::routes::{SharedRoutes, is_built_in};
 use crate::trigger::Triggers;
 
 /// How long the server waits before it accepts again when the operating system refused: mostly
@@ -92,11 +90,11 @@ impl HttpServer {
         let default_base_url = default_base_url(listener.local_addr()?);
         let detached = TaskTracker::new();
         let app = App {
-            management: Management::new(
-                Arc::clone(&services.engine),
-                config.clone(),
-                default_base_url.clone(),
-            ),
+            api: Api {
+                services: services.clone(),
+                config: config.clone(),
+                default_base_url: default_base_url.clone(),
+            },
             triggers: Triggers {
                 functions: services.functions,
                 engine: services.engine,
@@ -106,12 +104,9 @@ impl HttpServer {
                 detached: detached.clone(),
             },
         };
-        // Functions bring their own routes, which come and go; axum's are fixed. So all but the
-        // health check goes through the fallback, which costs a third of a microsecond.
-        let router = Router::new()
-            .route("/runtime/health", get(health))
-            .fallback(dispatch)
-            .with_state(Arc::new(app));
+        // Functions bring their own routes, which come and go; axum's are fixed. So everything goes
+        // through the fallback, which costs a third of a microsecond.
+        let router = Router::new().fallback(dispatch).with_state(Arc::new(app));
         Ok(Self { listener, router, config, detached })
     }
 
@@ -233,11 +228,11 @@ fn connection_builder(config: &HttpConfig) -> Builder<TokioExecutor> {
 
 /// What requests are answered with.
 struct App {
-    management: Management,
+    api: Api,
     triggers: Triggers,
 }
 
-/// Everything but the health check.
+/// Every request.
 async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
@@ -247,9 +242,8 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
         let error = ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", external);
         return error.into_response();
     }
-    let first = path.split('/').nth(1).unwrap_or_default();
-    let answer = if BUILT_IN_SEGMENTS.iter().any(|own| first.eq_ignore_ascii_case(own)) {
-        app.management.answer(&parts, body).await
+    let answer = if is_built_in(path) {
+        app.api.answer(parts, body).await
     } else {
         app.triggers.answer(parts, body).await
     };

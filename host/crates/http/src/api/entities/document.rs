@@ -9,15 +9,15 @@ use crate::time::with_millis;
 
 /// How much of an entity a document shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ShownEntity {
+pub(in crate::api) struct ShownEntity {
     /// The value of its state.
-    pub(crate) state: bool,
+    pub(in crate::api) state: bool,
     /// Whether it has state, the version of the state's shape, who holds it, how much waits.
-    pub(crate) details: bool,
+    pub(in crate::api) details: bool,
 }
 
 /// Writes the document of one entity.
-pub(crate) fn entity_document(
+pub(in crate::api) fn entity_document(
     entity: &EntityId,
     status: &EntityStatus,
     shown: ShownEntity,
@@ -28,7 +28,10 @@ pub(crate) fn entity_document(
 }
 
 /// Writes the array of the entities of a page.
-pub(crate) fn list_document(entities: &[(EntityId, EntityRecord)], shown: ShownEntity) -> Vec<u8> {
+pub(in crate::api) fn list_document(
+    entities: &[(EntityId, EntityRecord)],
+    shown: ShownEntity,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(128 * entities.len() + 2);
     out.push(b'[');
     for (index, (entity, record)) in entities.iter().enumerate() {
@@ -42,7 +45,11 @@ pub(crate) fn list_document(entities: &[(EntityId, EntityRecord)], shown: ShownE
 }
 
 /// Writes the answer for an operation that failed.
-pub(crate) fn failure_document(entity: &EntityId, operation: &str, failure: &Failure) -> Vec<u8> {
+pub(in crate::api) fn failure_document(
+    entity: &EntityId,
+    operation: &str,
+    failure: &Failure,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     let reason = &failure.error_message;
     let message = format!("The operation '{operation}' of the entity '{entity}' failed: {reason}");
@@ -128,5 +135,5 @@ fn push_optional(out: &mut Vec<u8>, text: Option<&str>) {
 }
 
 #[cfg(test)]
-#[path = "entity_document_tests.rs"]
+#[path = "document_tests.rs"]
 mod tests;

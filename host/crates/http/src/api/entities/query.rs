@@ -1,18 +1,15 @@
 //! Reads what a list of entities is to have from the query and the headers of a request.
 
-use axum::http::HeaderName;
 use axum::http::request::Parts;
 use everstate_engine::storage::{EntityFilter, EntityQuery};
 use everstate_types::{FunctionName, Payload};
 use serde::de::IgnoredAny;
 
-use crate::entity_document::ShownEntity;
+use super::document::ShownEntity;
+use crate::api::answers::CONTINUATION;
 use crate::error::ApiError;
 use crate::query::Query;
 use crate::time::read_time;
-
-/// Where the next page begins: the name of the original, in requests and responses.
-pub(crate) const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation-token");
 
 /// Entities of a page: as in the original if nothing is said, and at most.
 const PAGE_SIZE: usize = 100;
@@ -23,18 +20,18 @@ const FIELD: &str = "field.";
 
 /// A list that is asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct EntityListing {
+pub(in crate::api) struct EntityListing {
     /// Which entities.
-    pub(crate) query: EntityQuery,
+    pub(in crate::api) query: EntityQuery,
     /// What of them.
-    pub(crate) shown: ShownEntity,
+    pub(in crate::api) shown: ShownEntity,
     /// Whether only their number is wanted.
-    pub(crate) is_count: bool,
+    pub(in crate::api) is_count: bool,
 }
 
 impl EntityListing {
     /// The list of the entities of this name, or of all.
-    pub(crate) fn of(name: Option<&str>, parts: &Parts) -> Result<Self, ApiError> {
+    pub(in crate::api) fn of(name: Option<&str>, parts: &Parts) -> Result<Self, ApiError> {
         let query = Query::of(parts);
         let shown = ShownEntity {
             state: query.flag("fetchState").unwrap_or(false),
