@@ -12,12 +12,14 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 mod entity;
+mod explain;
 mod lifecycle;
 mod query;
 
 pub use self::entity::{EntityStatus, SignalOptions};
 pub use crate::error::ClientError;
 use crate::lane::ReplySender;
+pub use crate::partition::Seen;
 use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart, WaitFor};
 use crate::storage::CommitSeq;
 use crate::task_hub::Node;
@@ -177,6 +179,20 @@ impl Client {
         limit: Duration,
     ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
         self.wait(instance_id, WaitFor::Start, limit).await
+    }
+
+    /// The status of an orchestration when there is more to be told of it than `seen`, or when `limit`
+    /// is over; `None` at once if there is none of that id.
+    ///
+    /// # Errors
+    /// If the id names an entity, or the host is stopping.
+    pub async fn wait_for_change(
+        &self,
+        instance_id: &InstanceId,
+        seen: Seen,
+        limit: Duration,
+    ) -> Result<Observed<Option<Arc<InstanceStatus>>>, ClientError> {
+        self.wait(instance_id, WaitFor::Change(seen), limit).await
     }
 
     async fn wait(

@@ -42,6 +42,14 @@ pub enum ClientError {
         /// Where it is in its life.
         status: RuntimeStatus,
     },
+    /// An orchestration holds the entity.
+    #[error("The entity '{instance_id}' is locked by the orchestration '{holder}'.")]
+    EntityLocked {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// Who holds it, or is the first to get it.
+        holder: InstanceId,
+    },
     /// One instance has more waiting than its limit.
     #[error("The instance '{0}' has too many operations waiting.")]
     Busy(InstanceId),

@@ -47,6 +47,14 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// orchestration is pinned to. Waits until the limits of the configuration let it run.
     fn run_activity(&self, item: ActivityWorkItem) -> GuestFuture<Result<Payload, Failure>>;
 
+    /// What the guest of an orchestration waits for, given its history and nothing new; if it is not
+    /// kept, it is replayed. `None`: that cannot be told, because its code is not there or does not
+    /// follow the history.
+    fn awaited(&self, item: OrchestrationWorkItem) -> GuestFuture<Option<Vec<Awaited>>>;
+
+    /// Whether the activity with this idempotency key runs at this moment.
+    fn is_activity_running(&self, idempotency_key: RequestId) -> bool;
+
     /// Drops a kept guest of this instance, if there is one.
     fn forget(&self, instance_id: &InstanceId);
 }
@@ -79,6 +87,20 @@ pub struct OrchestrationWorkItem {
     pub history: Arc<Vec<HistoryEvent>>,
     /// What happened since: first `OrchestratorStarted`, then what came in.
     pub new_events: Arc<Vec<HistoryEvent>>,
+}
+
+/// Something that a guest waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// What comes of the action with this number.
+    Action(i32),
+    /// An external event.
+    Event {
+        /// Its name, as the guest wrote it.
+        name: String,
+        /// When the guest began to wait for it.
+        since: Timestamp,
+    },
 }
 
 /// The error type of an activity that was not run because nobody waits for it any more.

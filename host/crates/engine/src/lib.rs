@@ -27,6 +27,7 @@ pub mod clock;
 pub mod commit;
 mod config;
 mod error;
+pub mod explain;
 pub mod guest;
 mod lane;
 pub mod partition;

@@ -178,6 +178,8 @@ pub struct EntityFilter {
     pub fields: Vec<(String, Payload)>,
     /// Also those that have no state and are locked.
     pub includes_stateless: bool,
+    /// Only those that are locked. There is no index of them: every row that fits otherwise is read.
+    pub only_locked: bool,
 }
 
 /// A page of entities that is asked for.

@@ -1,12 +1,12 @@
 //! Activities: input in, result or failure out. How many run at a time is decided here; that they
 //! run at least once, and that one result counts, is the engine's.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use everstate_engine::guest::ActivityWorkItem;
-use everstate_types::{Failure, FunctionKind, FunctionName, Payload};
+use everstate_types::{Failure, FunctionKind, FunctionName, Payload, RequestId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bindings::exports::activity::{ActivityCall, Guest};
@@ -17,11 +17,12 @@ use crate::convert::failure;
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
 use crate::outgoing::durable;
-use crate::state::Role;
+use crate::state::{Role, lock};
 
 /// Runs an activity as soon as the limits let it.
 pub(crate) async fn run(host: Arc<Host>, item: ActivityWorkItem) -> Result<Payload, Failure> {
     let _permits = host.activities.acquire(&item.name).await;
+    let _running = host.activities.note_running(item.idempotency_key);
     if item.is_abandoned.load(Ordering::Acquire) {
         return Err(Failure::new("Abandoned", "nobody waits for the result any more"));
     }
@@ -105,6 +106,20 @@ pub(crate) struct ActivityLimits {
     /// By the function's name in lower case.
     of_function: HashMap<String, Semaphore>,
     of_host: Semaphore,
+    /// The idempotency keys of those that run.
+    running: Mutex<HashSet<RequestId>>,
+}
+
+/// Notes that an activity runs, for as long as it is there.
+struct Running<'a> {
+    limits: &'a ActivityLimits,
+    idempotency_key: RequestId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(&self.limits.running).remove(&self.idempotency_key);
+    }
 }
 
 impl ActivityLimits {
@@ -126,7 +141,18 @@ impl ActivityLimits {
             }
         }
         let of_host = config.activities_concurrent_max.min(Semaphore::MAX_PERMITS);
-        Ok(Self { of_function, of_host: Semaphore::new(of_host) })
+        Ok(Self { of_function, of_host: Semaphore::new(of_host), running: Mutex::default() })
+    }
+
+    /// Whether the activity with this idempotency key runs.
+    pub(crate) fn is_running(&self, idempotency_key: RequestId) -> bool {
+        lock(&self.running).contains(&idempotency_key)
+    }
+
+    /// Notes that an activity runs, until what this gives is dropped.
+    fn note_running(&self, idempotency_key: RequestId) -> Running<'_> {
+        lock(&self.running).insert(idempotency_key);
+        Running { limits: self, idempotency_key }
     }
 
     /// Waits until an activity of this function may run. First for its function: who waits for

@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use everstate_engine::Client;
 use everstate_engine::guest::{
-    ActivityWorkItem, EntityOptions, EntityOutcome, EntityWorkItem, FoundFunction, GuestExecutor,
-    GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, OrchestrationOutcome,
-    OrchestrationWorkItem, StatusResponses,
+    ActivityWorkItem, Awaited, EntityOptions, EntityOutcome, EntityWorkItem, FoundFunction,
+    GuestExecutor, GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest,
+    OrchestrationOutcome, OrchestrationWorkItem, StatusResponses,
 };
-use everstate_types::{ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload};
+use everstate_types::{
+    ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload, RequestId,
+};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::{block_in_place, spawn_blocking};
@@ -187,6 +189,14 @@ impl GuestExecutor for Runtime {
 
     fn run_activity(&self, item: ActivityWorkItem) -> GuestFuture<Result<Payload, Failure>> {
         Box::pin(activity::run(Arc::clone(self.host()), item))
+    }
+
+    fn awaited(&self, item: OrchestrationWorkItem) -> GuestFuture<Option<Vec<Awaited>>> {
+        Box::pin(orchestration::awaited(Arc::clone(self.host()), item))
+    }
+
+    fn is_activity_running(&self, idempotency_key: RequestId) -> bool {
+        self.host().activities.is_running(idempotency_key)
     }
 
     fn forget(&self, instance_id: &InstanceId) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use everstate_engine::guest::OrchestrationWorkItem;
+use everstate_engine::guest::{Awaited, OrchestrationWorkItem};
 use everstate_types::{Failure, InstanceId};
 
 use crate::error::GuestError;
@@ -60,6 +60,13 @@ impl SuspendedGuests {
             Some(guest) if lock(&guest.script).fits(item) => (Some(guest), None),
             other => (None, other),
         }
+    }
+
+    /// What the guest waits for that could go on with `item`, if there is one. It stays.
+    pub(crate) fn awaited(&self, item: &OrchestrationWorkItem) -> Option<Vec<Awaited>> {
+        let kept = self.guests.get(&item.instance_id)?;
+        let script = lock(&kept.guest.script);
+        script.fits(item).then(|| script.awaited())
     }
 
     /// Takes out the guest of an instance.

@@ -92,6 +92,7 @@ fn keys_suffice(filter: &EntityFilter) -> bool {
     filter.fields.is_empty()
         && filter.last_operation_from.is_none()
         && filter.last_operation_to.is_none()
+        && !filter.only_locked
 }
 
 /// Whether an entity fits that the scan for this filter has found: by name and key it does.
@@ -103,9 +104,11 @@ fn fits(filter: &EntityFilter, record: &EntityRecord) -> bool {
         last_operation_to,
         fields,
         includes_stateless,
+        only_locked,
     } = filter;
     last_operation_from.is_none_or(|from| record.last_operation_at >= from)
         && last_operation_to.is_none_or(|to| record.last_operation_at <= to)
         && fields.iter().all(|field| record.state.fields.contains(field))
         && (*includes_stateless || has_state(record))
+        && (!*only_locked || record.lock.is_some())
 }

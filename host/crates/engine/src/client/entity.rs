@@ -150,6 +150,24 @@ impl Client {
         OperationCall { request_id: Uuid::new_v4(), operation, input, trace: self.trace.clone() }
     }
 
+    /// Removes an entity, whatever its code would say to that: its state, and all that is known of it.
+    /// Operations that came before are done before; those that come behind find nothing. False: there was
+    /// nothing to remove.
+    ///
+    /// # Errors
+    /// [`ClientError::EntityLocked`] if an orchestration holds the entity, or will before its turn comes.
+    pub async fn purge_entity(&self, entity: &EntityId) -> Result<Observed<bool>, ClientError> {
+        if self.node.is_stopping() {
+            return Err(ClientError::Stopping);
+        }
+        let instance_id = entity.instance_id();
+        let answer = self.ask(|reply_to| Request::PurgeEntity { instance_id, reply_to }).await?;
+        match answer.value {
+            Reply::EntityPurged(existed) => Ok(Observed { value: existed, seq: answer.seq }),
+            other => Err(refusal(other)),
+        }
+    }
+
     /// Whether the entity takes on more.
     async fn check_room(&self, instance_id: InstanceId) -> Result<(), ClientError> {
         let answer = self.ask(|reply_to| Request::CheckRoom { instance_id, reply_to }).await?;

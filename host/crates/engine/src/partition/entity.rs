@@ -67,9 +67,25 @@ impl<R: ReplyTo> EntitySlot<R> {
                 effects.replies.push((reply_to, Reply::LockBroken(was_locked), turn.gate()));
                 self.run(moment, turn, effects);
             }
+            Request::PurgeEntity { reply_to, .. } => match self.next_holder() {
+                Some(holder) => {
+                    let instance_id = turn.id.clone();
+                    refuse(
+                        reply_to,
+                        ClientError::EntityLocked { instance_id, holder },
+                        turn,
+                        effects,
+                    );
+                }
+                None => {
+                    self.push(InboxItem::Purge(reply_to));
+                    self.run(moment, turn, effects);
+                }
+            },
             Request::Start(start) => wrong_kind(start.reply_to, turn, effects),
             Request::GetStatus { reply_to, .. }
             | Request::Wait { reply_to, .. }
+            | Request::Explain { reply_to, .. }
             | Request::RaiseEvent { reply_to, .. }
             | Request::Change { reply_to, .. } => wrong_kind(reply_to, turn, effects),
         }
@@ -175,6 +191,7 @@ impl<R: ReplyTo> EntitySlot<R> {
                 Some(InboxItem::Operation(next)) if next.is_abandoned() => {
                     self.pop(is_holders);
                 }
+                Some(InboxItem::Purge(_)) => self.purge(is_holders, turn, effects),
                 Some(InboxItem::Operation(_)) => self.run_batch(is_holders, turn, effects),
                 Some(_) => self.change_lock(moment, is_holders, turn, effects),
             }
@@ -270,7 +287,7 @@ impl<R: ReplyTo> InboxItem<R> {
             Self::Operation(waiting) => {
                 waiting.operation.len() + waiting.input.as_ref().map_or(0, Payload::len)
             }
-            Self::Lock(..) | Self::Release(..) => 0,
+            Self::Lock(..) | Self::Release(..) | Self::Purge(_) => 0,
         }
     }
 

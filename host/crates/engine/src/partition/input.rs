@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use everstate_types::{
-    DelayedKey, ExecutionId, ExecutionStart, Failure, InstanceId, Message, MessageKey, Payload,
-    RequestId, Timestamp, TraceContext,
+    DelayedKey, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
+    MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, Timestamp, TraceContext,
 };
 
 use super::Moment;
+use super::orchestration::Explained;
 use crate::client::{ConflictPolicy, EntityStatus, InstanceStatus};
 use crate::commit::Change;
 use crate::error::ClientError;
@@ -96,6 +97,13 @@ pub enum Request<R> {
         /// Gets [`Reply::Status`].
         reply_to: R,
     },
+    /// Tell why an orchestration waits.
+    Explain {
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// Gets [`Reply::Explained`].
+        reply_to: R,
+    },
     /// Take on an event.
     RaiseEvent {
         /// The orchestration.
@@ -179,6 +187,13 @@ pub enum Request<R> {
         /// Gets [`Reply::LockBroken`].
         reply_to: R,
     },
+    /// Remove an entity when what came before is done, whatever its code would say to that.
+    PurgeEntity {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// Gets [`Reply::EntityPurged`].
+        reply_to: R,
+    },
 }
 
 /// An operation that a client wants done.
@@ -223,6 +238,34 @@ pub enum WaitFor {
     Start,
     /// That it has ended.
     Completion,
+    /// That there is something else to be told of it than this.
+    Change(Seen),
+}
+
+/// How far somebody has seen an orchestration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The generation.
+    pub execution_id: ExecutionId,
+    /// How often it had been rewound: a rewind cuts the history.
+    pub rewinds: u32,
+    /// The events of its history.
+    pub history_count: usize,
+    /// Where it was in its life.
+    pub status: RuntimeStatus,
+}
+
+impl Seen {
+    /// All that this record and history tell.
+    #[must_use]
+    pub fn of(record: &OrchestrationRecord, history: &[HistoryEvent]) -> Self {
+        Self {
+            execution_id: record.execution_id,
+            rewinds: record.rewinds,
+            history_count: history.len(),
+            status: record.status,
+        }
+    }
 }
 
 /// How a client changes where an orchestration is in its life.
@@ -277,6 +320,7 @@ impl<R> Request<R> {
             Self::Start(start) => &start.instance_id,
             Self::GetStatus { instance_id, .. }
             | Self::Wait { instance_id, .. }
+            | Self::Explain { instance_id, .. }
             | Self::RaiseEvent { instance_id, .. }
             | Self::Change { instance_id, .. }
             | Self::CallEntity { instance_id, .. }
@@ -285,7 +329,8 @@ impl<R> Request<R> {
             | Self::SignalOnce { receipt: instance_id, .. }
             | Self::CheckRoom { instance_id, .. }
             | Self::GetEntity { instance_id, .. }
-            | Self::BreakLock { instance_id, .. } => instance_id,
+            | Self::BreakLock { instance_id, .. }
+            | Self::PurgeEntity { instance_id, .. } => instance_id,
         }
     }
 }
@@ -297,6 +342,8 @@ pub enum Reply {
     Started(InstanceId),
     /// The status; `None`: there is no such orchestration.
     Status(Option<Arc<InstanceStatus>>),
+    /// Why an orchestration waits; `None`: there is no such orchestration.
+    Explained(Option<Box<Explained>>),
     /// The result of an operation.
     Operation(Result<Option<Payload>, Failure>),
     /// It is done, or will be.
@@ -305,6 +352,8 @@ pub enum Reply {
     Entity(Option<Box<EntityStatus>>),
     /// Whether the entity was locked.
     LockBroken(bool),
+    /// Whether there was anything of the entity.
+    EntityPurged(bool),
     /// The request was refused and changed nothing.
     Refused(ClientError),
 }

@@ -11,8 +11,8 @@ use everstate_types::{
 use uuid::Uuid;
 
 use super::entity::consume;
-use super::input::{Effects, ReplyTo};
-use super::slot::EntitySlot;
+use super::input::{Effects, Reply, ReplyTo};
+use super::slot::{EntitySlot, InboxItem};
 use super::{Moment, SlotTurn};
 use crate::commit::Change;
 
@@ -96,6 +96,28 @@ impl<R: ReplyTo> EntitySlot<R> {
         let due = if is_used { later(now, expiry.time_to_live_ms.max(1)) } else { end };
         self.replace_expiry(Some(Expiry { due, ..expiry }), turn.id, effects);
         self.store(None, turn, effects);
+    }
+
+    /// Removes the entity for the client whose turn it is, unless that has gone: nobody was promised
+    /// anything.
+    pub(super) fn purge(
+        &mut self,
+        is_holders: bool,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(InboxItem::Purge(reply_to)) = self.pop(is_holders) else { return };
+        if reply_to.is_abandoned() {
+            return;
+        }
+        let existed = self.record.state.value.is_some();
+        if existed {
+            let freed = self.replace_state(EntityState::default(), None);
+            self.replace_expiry(None, turn.id, effects);
+            self.record = EntityRecord::default();
+            self.store(freed, turn, effects);
+        }
+        effects.replies.push((reply_to, Reply::EntityPurged(existed), turn.gate()));
     }
 
     /// Makes this the receipt for a signal, which lives as long as its key is remembered.

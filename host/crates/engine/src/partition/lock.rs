@@ -6,7 +6,8 @@
 //! of its own. When the lock is given back is decided there too: behind what the holder has asked for.
 
 use everstate_types::{
-    EntityId, EntityLock, LockRequest, Message, MessageBody, MessageKey, ReplyAddress, RequestId,
+    EntityId, EntityLock, InstanceId, LockRequest, Message, MessageBody, MessageKey, ReplyAddress,
+    RequestId,
 };
 
 use super::entity::consume;
@@ -20,6 +21,16 @@ impl<R: ReplyTo> EntitySlot<R> {
         self.record.lock.as_ref().is_some_and(|lock| {
             lock.instance_id == sender.instance_id && lock.execution_id == sender.execution_id
         })
+    }
+
+    /// Who holds the entity, or is the first that will.
+    pub(super) fn next_holder(&self) -> Option<InstanceId> {
+        let asks = |item: &InboxItem<R>| match item {
+            InboxItem::Lock(_, request) => Some(request.reply_to.instance_id.clone()),
+            _ => None,
+        };
+        let holder = self.record.lock.as_ref().map(|lock| lock.instance_id.clone());
+        holder.or_else(|| self.inbox.iter().find_map(asks))
     }
 
     /// Grants the lock, or takes it back: whichever comes first in an inbox.
@@ -38,7 +49,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             Some(InboxItem::Release(key, request_id, rest)) => {
                 self.release(key, request_id, &rest, turn, effects);
             }
-            Some(InboxItem::Operation(_)) | None => {}
+            Some(InboxItem::Operation(_) | InboxItem::Purge(_)) | None => {}
         }
     }
 

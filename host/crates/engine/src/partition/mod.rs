@@ -30,8 +30,9 @@ use foldhash::{HashMap, HashMapExt as _};
 use self::eviction::Eviction;
 pub use self::input::{
     ActivityRef, Effects, EntityRead, Gate, Input, LifecycleChange, OperationCall, Reply, ReplyTo,
-    Request, StartRequest, WaitFor, Work,
+    Request, Seen, StartRequest, WaitFor, Work,
 };
+pub use self::orchestration::{Explained, OpenReason, SoughtLock};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
 use crate::commit::Change;
 use crate::storage::{CommitSeq, StoredInstance};
@@ -95,7 +96,7 @@ impl<R: ReplyTo> Partition<R> {
                 self.apply_loaded(moment, &instance_id, stored, effects);
             }
             Input::OrchestrationRan { instance_id, token, outcome } => {
-                self.with_orchestration(&instance_id, |slot, turn| {
+                self.with_orchestration(&instance_id, effects, |slot, turn, effects| {
                     slot.apply_outcome(moment, token, outcome, turn, effects);
                 });
             }
@@ -151,7 +152,7 @@ impl<R: ReplyTo> Partition<R> {
         if id.is_entity() {
             self.with_entity(&id, |slot, turn| slot.apply_request(moment, request, turn, effects));
         } else {
-            self.with_orchestration(&id, |slot, turn| {
+            self.with_orchestration(&id, effects, |slot, turn, effects| {
                 slot.apply_request(moment, request, turn, effects);
             });
         }
@@ -174,7 +175,7 @@ impl<R: ReplyTo> Partition<R> {
                 slot.apply_message(moment, key, message.body, turn, effects);
             });
         } else {
-            self.with_orchestration(&id, |slot, turn| {
+            self.with_orchestration(&id, effects, |slot, turn, effects| {
                 slot.apply_message(moment, key, message.body, turn, effects);
             });
         }
@@ -231,10 +232,12 @@ impl<R: ReplyTo> Partition<R> {
     fn with_orchestration(
         &mut self,
         id: &InstanceId,
-        run: impl FnOnce(&mut OrchestrationSlot<R>, &mut SlotTurn<'_>),
+        effects: &mut Effects<R>,
+        run: impl FnOnce(&mut OrchestrationSlot<R>, &mut SlotTurn<'_>, &mut Effects<R>),
     ) {
         if let Some((SlotState::Orchestration(slot), mut turn)) = self.slot_turn(id) {
-            run(slot, &mut turn);
+            run(slot, &mut turn, effects);
+            slot.answer_waiters(&mut turn, effects);
             self.settle(id);
         }
     }

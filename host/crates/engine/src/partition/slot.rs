@@ -125,6 +125,8 @@ pub(super) enum InboxItem<R> {
     Operation(InboxOperation<R>),
     /// A request for the lock.
     Lock(MessageKey, Box<LockRequest>),
+    /// A client wants the entity removed.
+    Purge(R),
     /// The lock is given back when what stands before is done; and whom that is passed on to.
     Release(MessageKey, RequestId, Vec<EntityId>),
 }

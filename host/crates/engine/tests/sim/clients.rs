@@ -130,7 +130,8 @@ impl World {
                 let value = status.and_then(|status| status.record.state.value);
                 Told::Tokens(value.map(|value| tokens(value.as_str())).unwrap_or_default())
             }
-            Reply::LockBroken(_) => Told::Accepted,
+            Reply::LockBroken(_) | Reply::EntityPurged(_) => Told::Accepted,
+            Reply::Explained(_) => panic!("nobody asks why something waits"),
             Reply::Status(None) => Told::Absent,
             Reply::Status(Some(status)) => match status.record.status {
                 RuntimeStatus::Completed => Told::Result(text(status.record.output.clone())),
@@ -173,6 +174,9 @@ fn call_request(
     token: &str,
     reply_to: ReplyId,
 ) -> Request<ReplyId> {
+    if let Operation::Lease { lease: number, act: LeaseAct::Purge } = operation {
+        return Request::PurgeEntity { instance_id: lease(*number).instance_id(), reply_to };
+    }
     let (entity, name, input, is_read) = match operation {
         Operation::Append { ledger: number } => (ledger(*number), "append", token, false),
         Operation::List { ledger: number } => (ledger(*number), "list", "", true),
@@ -182,6 +186,7 @@ fn call_request(
                 LeaseAct::Drop => ("drop", "", false),
                 LeaseAct::Look => ("look", "", false),
                 LeaseAct::List => ("list", "", true),
+                LeaseAct::Purge => panic!("a purge calls nothing"),
             };
             (lease(*number), name, input, is_read)
         }

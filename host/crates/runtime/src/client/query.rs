@@ -41,6 +41,7 @@ pub(super) fn entity_filter(filter: EntityFilter) -> Result<storage::EntityFilte
         last_operation_to: filter.last_operation_to.map(Timestamp::from_millis),
         fields: filter.fields.into_iter().map(field).collect(),
         includes_stateless: filter.include_stateless,
+        only_locked: false,
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use everstate_types::Payload;
+use everstate_types::{Payload, Timestamp};
 
 use super::handles::State;
 
@@ -31,8 +31,10 @@ struct Name {
 
 #[derive(Debug)]
 struct Waiter {
-    /// In lower case. Empty once it is not needed.
+    /// As the guest wrote it. Empty once it is not needed.
     name: String,
+    /// When it began to wait.
+    since: Timestamp,
     state: State,
 }
 
@@ -49,7 +51,8 @@ impl Events {
     }
 
     /// The guest waits for the next event of a name.
-    pub(super) fn wait(&mut self, name: &str) {
+    pub(super) fn wait(&mut self, name: &str, since: Timestamp) {
+        let as_written = name.to_owned();
         let name = name.to_lowercase();
         let number = self.waiters.len();
         let of_name = self.names.entry(name.clone()).or_default();
@@ -61,7 +64,13 @@ impl Events {
             }
         };
         self.forget_if_unused(&name);
-        self.waiters.push(Waiter { name, state });
+        self.waiters.push(Waiter { name: as_written, since, state });
+    }
+
+    /// The name that a waiter waits for, and since when.
+    pub(super) fn awaited(&self, number: usize) -> Option<(&str, Timestamp)> {
+        let waiter = self.waiters.get(number)?;
+        Some((waiter.name.as_str(), waiter.since))
     }
 
     /// What has become of a waiter.
@@ -84,11 +93,11 @@ impl Events {
         let state = std::mem::replace(&mut waiter.state, State::Cancelled);
         match state {
             State::Ready(order) => {
-                let name = std::mem::take(&mut waiter.name);
+                let name = std::mem::take(&mut waiter.name).to_lowercase();
                 self.place(order, &name);
             }
             State::Open => {
-                let name = std::mem::take(&mut waiter.name);
+                let name = std::mem::take(&mut waiter.name).to_lowercase();
                 if let Some(of_name) = self.names.get_mut(&name) {
                     of_name.waiters.retain(|waiter| *waiter != number);
                 }

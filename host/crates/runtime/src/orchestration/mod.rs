@@ -17,7 +17,9 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem};
+use everstate_engine::guest::{
+    Awaited, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
+};
 use everstate_types::{Failure, Payload};
 
 pub(crate) use self::script::Script;
@@ -26,6 +28,9 @@ use crate::error::GuestError;
 use crate::executor::Host;
 use crate::state::{Role, lock};
 use crate::suspended::{OrchestratorFuture, OrchestratorGuest};
+
+/// How a run ends: with an output, with a failure that the guest gives, or by the host.
+type RunResult = Result<Result<String, Failure>, GuestError>;
 
 /// Runs one turn.
 pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> OrchestrationOutcome {
@@ -42,7 +47,29 @@ pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> Orchest
             Err(error) => return Script::new(item).end(Err(error.into_failure())),
         },
     };
-    let result = poll_fn(|context| {
+    let result = run_to_wait(&host, &mut guest).await;
+    conclude(&host, guest, result)
+}
+
+/// What the guest of an execution waits for, given its history and nothing new. One that is kept is
+/// asked and left as it is; else one is made for the question, whose replay has no effect.
+pub(crate) async fn awaited(host: Arc<Host>, item: OrchestrationWorkItem) -> Option<Vec<Awaited>> {
+    if let Some(awaited) = lock(&host.suspended).awaited(&item) {
+        return Some(awaited);
+    }
+    let _permit = host.turns.acquire().await.expect("the semaphore is never closed");
+    let code = host.catalog.code(item.component).await.ok()?;
+    let mut guest = begin(&host, code, item);
+    match run_to_wait(&host, &mut guest).await {
+        None => Some(lock(&guest.script).awaited()),
+        // It has ended, where its history says that it waits.
+        Some(_) => None,
+    }
+}
+
+/// Runs a guest to its end, which is given, or until it waits for what has not come.
+async fn run_to_wait(host: &Host, guest: &mut OrchestratorGuest) -> Option<RunResult> {
+    poll_fn(|context| {
         host.engine.ticker.mark();
         match guest.run.as_mut().poll(context) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
@@ -51,8 +78,7 @@ pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> Orchest
             Poll::Pending => Poll::Pending,
         }
     })
-    .await;
-    conclude(&host, guest, result)
+    .await
 }
 
 /// A guest that has not run yet.
@@ -88,7 +114,7 @@ fn run_to_end(host: Arc<Host>, code: Arc<Code>, script: Arc<Mutex<Script>>) -> O
 fn conclude(
     host: &Host,
     guest: OrchestratorGuest,
-    result: Option<Result<Result<String, Failure>, GuestError>>,
+    result: Option<RunResult>,
 ) -> OrchestrationOutcome {
     let mut script = lock(&guest.script);
     let Some(result) = result else {

@@ -13,7 +13,9 @@
 
 mod replay;
 
-use everstate_engine::guest::{OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem};
+use everstate_engine::guest::{
+    Awaited, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
+};
 use everstate_types::limits::ACTIONS_MAX;
 use everstate_types::{Action, EventKind, Failure, FunctionName, Payload, Timestamp};
 use rand_chacha::ChaCha12Rng;
@@ -51,6 +53,8 @@ pub(crate) struct Script {
     next_generation: Option<(Payload, bool)>,
     /// The guest waits for what has not come.
     is_waiting: bool,
+    /// The handles that it waits for, or has waited for last.
+    waits_for: Vec<u32>,
     /// Why the run cannot go on, if it does not follow its history.
     divergence: Option<Failure>,
     guids: u64,
@@ -107,6 +111,7 @@ impl Script {
             live: LiveOutcome::default(),
             next_generation: None,
             is_waiting: false,
+            waits_for: Vec::new(),
             divergence: None,
             guids: 0,
             random: None,
@@ -254,7 +259,7 @@ impl Script {
         if handle >= ACTIONS_MAX {
             return Err(ScriptError::TooMany);
         }
-        self.events.wait(name);
+        self.events.wait(name, self.time);
         Ok(handle | EVENT_BIT)
     }
 
@@ -271,10 +276,24 @@ impl Script {
             self.check_all_repeated("waits")?;
             let Some(turn) = self.turns.take_next() else {
                 self.is_waiting = true;
+                self.waits_for.clear();
+                self.waits_for.extend_from_slice(handles);
                 return Ok(None);
             };
             self.take_in(&turn);
         }
+    }
+
+    /// What the guest waits for.
+    pub(crate) fn awaited(&self) -> Vec<Awaited> {
+        let awaited = |handle: &u32| match waiter(*handle) {
+            Some(number) => {
+                let (name, since) = self.events.awaited(number)?;
+                Some(Awaited::Event { name: name.to_owned(), since })
+            }
+            None => i32::try_from(*handle).ok().map(Awaited::Action),
+        };
+        self.waits_for.iter().filter_map(awaited).collect()
     }
 
     fn first_ready(&self, handles: &[u32]) -> Result<Option<u32>, ScriptError> {

@@ -90,6 +90,7 @@ fn expected(stored: &Stored, filter: &EntityFilter) -> Stored {
             && filter.last_operation_to.is_none_or(|to| record.last_operation_at <= to)
             && filter.fields.iter().all(|field| record.state.fields.contains(field))
             && (filter.includes_stateless || record.state.value.is_some())
+            && (!filter.only_locked || record.lock.is_some())
     });
     found.sort_by_key(|(id, _)| (id.name().to_owned(), id.key().to_owned()));
     found
@@ -112,7 +113,9 @@ fn filters() -> Vec<EntityFilter> {
         for prefix in prefixes {
             for (from, to) in times {
                 for fields in &fields {
-                    for includes_stateless in [false, true] {
+                    for (includes_stateless, only_locked) in
+                        [(false, false), (true, false), (false, true), (true, true)]
+                    {
                         filters.push(EntityFilter {
                             name: name.map(|name| FunctionName::new(name).unwrap()),
                             key_prefix: prefix.map(str::to_owned),
@@ -120,6 +123,7 @@ fn filters() -> Vec<EntityFilter> {
                             last_operation_to: to.map(Timestamp::from_millis),
                             fields: fields.clone(),
                             includes_stateless,
+                            only_locked,
                         });
                     }
                 }

@@ -78,7 +78,6 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let now = moment.now.max(state.record.updated_at);
         let row = state.append(vec![HistoryEvent::new(now, kind)]);
         effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
-        self.answer_waiters(turn, effects);
     }
 
     fn resume(

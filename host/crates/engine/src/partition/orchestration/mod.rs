@@ -5,15 +5,18 @@
 //! behind: its messages are still there, and make the same turn again.
 //!
 //! What clients do with an orchestration is in `lifecycle.rs`, how one ends and what follows an end in
-//! `ending.rs`, how a failed one goes back in `rewind.rs`, what a turn's actions become in `actions.rs`.
+//! `ending.rs`, how a failed one goes back in `rewind.rs`, what a turn's actions become in `actions.rs`,
+//! who waits for one in `waiting.rs`, and what one waits for in `explain.rs`.
 
 mod actions;
 mod ending;
 mod events;
+mod explain;
 mod lifecycle;
 mod open;
 mod rewind;
 mod section;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,21 +28,19 @@ use everstate_types::{
 };
 
 pub(super) use self::actions::{entity_start, start_message};
+pub use self::explain::{Explained, OpenReason, SoughtLock};
 pub(super) use self::open::OpenActions;
 pub(super) use self::section::Section;
-use super::input::{ActivityRef, Effects, Reply, ReplyTo, Request, StartRequest, WaitFor, Work};
+use super::input::{ActivityRef, Effects, Reply, ReplyTo, Request, StartRequest, Work};
 use super::slot::{Orchestration, OrchestrationSlot, RunningTurn, Waiter};
 use super::{Moment, SlotTurn};
-use crate::client::{ConflictPolicy, InstanceStatus};
+use crate::client::ConflictPolicy;
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::guest::{
     ActivityWorkItem, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
 use crate::storage::{CommitSeq, Indexed, OrchestrationRow};
-
-/// Waiters that gave up are looked for when so many have come.
-const WAITERS_CHECKED_AT: usize = 64;
 
 impl<R: ReplyTo> OrchestrationSlot<R> {
     /// The knowledge that there is no such orchestration.
@@ -76,6 +77,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             Request::Wait { wait_for, reply_to, .. } => {
                 self.wait(Waiter { wait_for, reply_to }, turn, effects);
             }
+            Request::Explain { reply_to, .. } => {
+                let explained = self.explain(moment, turn.id);
+                effects.replies.push((reply_to, Reply::Explained(explained), turn.gate()));
+            }
             Request::RaiseEvent { name, input, reply_to, .. } => {
                 let reply = match self.refusal("raise an event at", turn.id) {
                     Some(error) => Reply::Refused(error),
@@ -97,45 +102,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             | Request::SignalOnce { reply_to, .. }
             | Request::CheckRoom { reply_to, .. }
             | Request::GetEntity { reply_to, .. }
-            | Request::BreakLock { reply_to, .. } => {
+            | Request::BreakLock { reply_to, .. }
+            | Request::PurgeEntity { reply_to, .. } => {
                 let error = ClientError::InvalidArgument(format!("`{}` is no entity", turn.id));
                 effects.replies.push((reply_to, Reply::Refused(error), turn.gate()));
-            }
-        }
-    }
-
-    fn wait(&mut self, waiter: Waiter<R>, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
-        if self.has_come(waiter.wait_for) {
-            let status = self.status(turn.id);
-            effects.replies.push((waiter.reply_to, Reply::Status(status), turn.gate()));
-            return;
-        }
-        if self.waiters.len() >= WAITERS_CHECKED_AT {
-            self.waiters.retain(|waiter| !waiter.reply_to.is_abandoned());
-        }
-        self.waiters.push(waiter);
-    }
-
-    /// Whether nobody has to wait for this any more: it is so, or there is no orchestration.
-    fn has_come(&self, wait_for: WaitFor) -> bool {
-        self.state.as_ref().is_none_or(|state| match wait_for {
-            WaitFor::Start => state.record.status != RuntimeStatus::Pending,
-            WaitFor::Completion => state.record.status.is_finished(),
-        })
-    }
-
-    /// Answers those whose time has come.
-    fn answer_waiters(&mut self, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
-        if !self.waiters.iter().any(|waiter| self.has_come(waiter.wait_for)) {
-            return;
-        }
-        let status = self.status(turn.id);
-        for waiter in std::mem::take(&mut self.waiters) {
-            if self.has_come(waiter.wait_for) {
-                let reply = Reply::Status(status.clone());
-                effects.replies.push((waiter.reply_to, reply, turn.gate()));
-            } else {
-                self.waiters.push(waiter);
             }
         }
     }
@@ -389,15 +359,6 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             instance_id: id.clone(),
             status,
         })
-    }
-
-    fn status(&self, id: &InstanceId) -> Option<Arc<InstanceStatus>> {
-        let state = self.state.as_ref()?;
-        Some(Arc::new(InstanceStatus {
-            instance_id: id.clone(),
-            record: state.record.clone(),
-            history: Arc::clone(&state.history),
-        }))
     }
 
     /// Puts a new execution in the place of nothing, or of one that has ended.

@@ -1,6 +1,7 @@
 //! Scenarios of one partition, driven by hand.
 
 mod entities;
+mod inspect;
 mod locks;
 mod rewind;
 

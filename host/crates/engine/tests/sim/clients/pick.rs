@@ -74,9 +74,13 @@ impl World {
     }
 
     fn pick_lease(&mut self) -> Operation {
-        let acts =
-            [LeaseAct::Touch, LeaseAct::Touch, LeaseAct::List, LeaseAct::Look, LeaseAct::Drop];
-        let act = acts[self.rng.random_range(0..acts.len())];
+        let act = match self.rng.random_range(0..11) {
+            0..4 => LeaseAct::Touch,
+            4..6 => LeaseAct::List,
+            6..8 => LeaseAct::Look,
+            8..10 => LeaseAct::Drop,
+            _ => LeaseAct::Purge,
+        };
         Operation::Lease { lease: self.rng.random_range(0..LEASES), act }
     }
 

@@ -53,6 +53,8 @@ pub(crate) enum LeaseAct {
     Touch,
     /// Deletes the state.
     Drop,
+    /// Has the entity removed, whatever its code says.
+    Purge,
     /// Gives the tokens, in the order of all operations.
     Look,
     /// Gives the tokens, as an operation that is declared to change nothing.

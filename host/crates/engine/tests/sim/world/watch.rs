@@ -28,6 +28,8 @@ pub(crate) struct View {
     owners: HashMap<ExecutionId, String>,
     /// Entities whose locks somebody wanted to break.
     breaking: HashSet<InstanceId>,
+    /// Entities that somebody wanted removed.
+    purging: HashSet<InstanceId>,
     /// Owners of locks that may have been broken.
     pub(crate) broken: HashSet<String>,
     /// What leases did, and whether it is durable.
@@ -65,6 +67,7 @@ impl View {
         self.orchestrations.clear();
         self.used.clear();
         self.breaking.clear();
+        self.purging.clear();
         let survived = self.staged.drain(..).filter(|(seq, _)| *seq <= synced);
         self.leases.extend(survived.map(|(_, change)| change));
     }
@@ -92,6 +95,9 @@ impl World {
                 }
                 Input::Request(Request::BreakLock { instance_id, .. }) => {
                     self.view.breaking.insert(instance_id.clone());
+                }
+                Input::Request(Request::PurgeEntity { instance_id, .. }) => {
+                    self.view.purging.insert(instance_id.clone());
                 }
                 _ => {}
             }
@@ -190,7 +196,8 @@ impl World {
         if new.is_empty() {
             assert!(is_lease(entity), "{entity} was deleted");
             assert!(before.lock.is_none(), "{entity} is locked, and its state goes");
-            if !inputs.emptied.contains(&entity.instance_id()) {
+            let id = entity.instance_id();
+            if !inputs.emptied.contains(&id) && !self.view.purging.contains(&id) {
                 self.watch_end(entity, before);
             }
             self.view.staged.push((seq, LeaseChange::Emptied(entity.clone())));

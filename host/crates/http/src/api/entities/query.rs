@@ -63,6 +63,7 @@ fn filter(name: Option<&str>, query: &Query) -> Result<EntityFilter, ApiError> {
             .map(|(field, value)| Ok((field.to_owned(), field_value(field, value)?)))
             .collect::<Result<_, ApiError>>()?,
         includes_stateless: query.is_set("includeStateless"),
+        only_locked: false,
     })
 }
 
