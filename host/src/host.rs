@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use everstate_engine::TaskHub;
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::StorageError;
+use everstate_engine::{Observers, TaskHub};
 use everstate_http::{HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes};
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
@@ -61,6 +61,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         storage,
         Arc::new(runtime.clone()),
         Arc::new(SystemClock),
+        &Observers::default(),
         Box::new(end_process),
     )
     .context("the data cannot be read")?;

@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use everstate_types::{
@@ -29,12 +29,14 @@ use crate::guest::{
     ABANDONED, ActivityWorkItem, EntityOutcome, EntityWorkItem, OperationOutcome,
     OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
+use crate::metrics::KnownCounters;
 use crate::partition::{
-    Effects, EntityRead, Gate, Input, Moment, OperationCall, Partition, PartitionLimits, Reply,
-    ReplyTo, Request, Work,
+    Effects, EntityRead, Fact, Gate, Input, Moment, OperationCall, Partition, PartitionLimits,
+    Reply, ReplyTo, Request, Work,
 };
 use crate::storage::{Cached, CommitSeq};
 use crate::task_hub::Node;
+use crate::trace::{Begun, attempt_span, operation_spans, traced_operations};
 
 /// Inputs that one turn takes at most: what is staged as one, and how long others wait.
 const TURN_INPUTS_MAX: usize = 256;
@@ -55,10 +57,7 @@ pub(crate) struct ReplySender(pub(crate) oneshot::Sender<Observed<Reply>>);
 impl ReplySender {
     /// Answers. `staged` is the place of the turn that gave the answer.
     fn send(self, reply: Reply, gate: Gate, staged: CommitSeq) {
-        let seq = match gate {
-            Gate::ThisTurn => staged,
-            Gate::Turn(seq) => seq,
-        };
+        let seq = gate.place(staged);
         if self.0.send(Observed { value: reply, seq }).is_err() {
             tracing::trace!("the caller went away before its answer");
         }
@@ -76,10 +75,19 @@ impl ReplyTo for ReplySender {
 pub(crate) struct Lane {
     queue: Mutex<Queue>,
     /// Locked by the driver alone; nobody ever waits for it.
-    partition: Mutex<Partition<ReplySender>>,
+    driven: Mutex<Driven>,
+    /// How many instances are loaded, as of the last turn.
+    loaded: AtomicUsize,
     /// Whether more waits than the limit.
     is_full: AtomicBool,
     queue_count_max: usize,
+}
+
+/// What belongs to the driver.
+#[derive(Debug)]
+struct Driven {
+    partition: Partition<ReplySender>,
+    counters: KnownCounters,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +100,11 @@ impl Lane {
     pub(crate) fn new(limits: PartitionLimits, queue_count_max: usize) -> Self {
         Self {
             queue: Mutex::default(),
-            partition: Mutex::new(Partition::new(limits)),
+            driven: Mutex::new(Driven {
+                partition: Partition::new(limits),
+                counters: KnownCounters::default(),
+            }),
+            loaded: AtomicUsize::new(0),
             is_full: AtomicBool::new(false),
             queue_count_max,
         }
@@ -101,6 +113,16 @@ impl Lane {
     /// Whether no new work should be accepted.
     pub(crate) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// How many inputs wait.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.lock().expect("no panic under this lock").inputs.len()
+    }
+
+    /// How many instances are loaded, or being loaded.
+    pub(crate) fn loaded_count(&self) -> usize {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// Takes an input and drives the lane, unless somebody does already.
@@ -146,7 +168,8 @@ impl Lane {
         let mut effects = Effects::default();
         let taken_back;
         let (staged, forgotten) = {
-            let mut partition = self.partition.lock().expect("no panic under this lock");
+            let mut driven = self.driven.lock().expect("no panic under this lock");
+            let Driven { partition, counters } = &mut *driven;
             let moment = Moment { now: node.clock.now(), durable: node.commits.durable_seq() };
             for input in inputs.drain(..) {
                 partition.apply(moment, input, &mut effects);
@@ -154,7 +177,10 @@ impl Lane {
             let changes = std::mem::take(&mut effects.changes);
             taken_back = delayed_keys(&changes);
             let staged = node.commits.stage(changes, &effects.sent, &effects.delayed);
-            (staged, partition.end_turn(moment, staged.seq))
+            tell(node, counters, staged.seq, &mut effects);
+            let forgotten = partition.end_turn(moment, staged.seq);
+            self.loaded.store(partition.loaded_count(), Ordering::Relaxed);
+            (staged, forgotten)
         };
         // Before the answers: what somebody asks for after an answer comes behind what it told of.
         let to_drive = enqueue_all(node, staged.first_message_id, effects.sent);
@@ -208,22 +234,60 @@ impl Lane {
     }
 
     async fn run_work(self: &Arc<Self>, node: &Arc<Node>, work: Work) -> Input<ReplySender> {
+        let begun = Begun::now(&*node.clock);
         match work {
             Work::Orchestration { token, item } => {
                 let instance_id = item.instance_id.clone();
                 let outcome = run_orchestration(node, item).await;
+                node.metrics.orchestration_turn.observe(begun.elapsed());
                 Input::OrchestrationRan { instance_id, token, outcome }
             }
             Work::Activity { message_key, task, item } => {
                 let instance_id = item.instance_id.clone();
+                let traced = item.trace.clone().map(|trace| (trace, item.name.clone()));
                 let result = run_activity(node, item).await;
-                Input::ActivityRan { instance_id, message_key, task, result }
+                node.metrics.activity_attempt.observe(begun.elapsed());
+                let span = traced.and_then(|traced| {
+                    attempt_span(traced, task.above, &instance_id, &begun, result.as_ref())
+                });
+                Input::ActivityRan { instance_id, message_key, task, result, span }
             }
             Work::Entity { instance_id, token, item } => {
+                let traced = traced_operations(&item);
                 let outcome = Box::new(run_entity(node, &instance_id, item).await);
-                Input::EntityRan { instance_id, token, outcome }
+                node.metrics.entity_batch.observe(begun.elapsed());
+                let spans = operation_spans(traced, &instance_id, &begun, &outcome.results);
+                Input::EntityRan { instance_id, token, outcome, spans }
             }
         }
+    }
+}
+
+/// Tells observers of a turn. Its spans wait until it is durable.
+fn tell(
+    node: &Node,
+    counters: &mut KnownCounters,
+    staged: CommitSeq,
+    effects: &mut Effects<ReplySender>,
+) {
+    node.metrics.saw_inbox(effects.inbox_peak);
+    let mut spans = Vec::new();
+    for fact in std::mem::take(&mut effects.facts) {
+        let is_function =
+            |name: &str| node.executor.find(FunctionKind::Orchestrator, name).is_some();
+        match fact {
+            Fact::Started(name) => {
+                counters.started(&node.metrics, &name, || is_function(name.as_str()));
+            }
+            Fact::Ended { name, status, span } => {
+                counters.ended(&node.metrics, &name, status, || is_function(name.as_str()));
+                spans.extend(span.map(|span| *span));
+            }
+            Fact::Span(span) => spans.push(*span),
+        }
+    }
+    if !spans.is_empty() {
+        node.commits.hold_spans(staged, spans);
     }
 }
 
@@ -361,7 +425,9 @@ async fn run_read(node: Arc<Node>, read: EntityRead<ReplySender>, staged: Commit
     let EntityRead { item, reply_to, gate } = read;
     let (instance_id, before) = (item.entity.instance_id(), item.state.clone());
     let call = item.operations.first().cloned().map(OperationCall::from);
+    let (begun, traced) = (Begun::now(&*node.clock), traced_operations(&item));
     let mut outcome = run_operations(&node, &instance_id, item).await;
+    let spans = operation_spans(traced, &instance_id, &begun, &outcome.results);
     let done = outcome.results.pop();
     let has_effects = done.as_ref().is_some_and(|done| !done.effects.is_empty());
     match (call, done) {
@@ -370,7 +436,13 @@ async fn run_read(node: Arc<Node>, read: EntityRead<ReplySender>, staged: Commit
             let lane = Arc::clone(node.lane_of(&instance_id));
             lane.submit(&node, Input::Request(Request::CallEntity { instance_id, call, reply_to }));
         }
-        (_, Some(done)) => reply_to.send(Reply::Operation(done.result), gate, staged),
+        (_, Some(done)) => {
+            // It tells of nothing that is not durable by the time of the answer.
+            if !spans.is_empty() {
+                node.commits.hold_spans(gate.place(staged), spans);
+            }
+            reply_to.send(Reply::Operation(done.result), gate, staged);
+        }
         (_, None) => {
             let failure = host_failure(&instance_id);
             reply_to.send(Reply::Operation(Err(failure)), gate, staged);

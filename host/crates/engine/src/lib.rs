@@ -18,7 +18,8 @@
 //! # Seams
 //!
 //! [`Storage`](storage::Storage) is the disk, [`GuestExecutor`](guest::GuestExecutor) the code of the
-//! guests, [`Clock`](clock::Clock) the time. There are no others.
+//! guests, [`Clock`](clock::Clock) the time. [`SpanSink`](trace::SpanSink) takes what is told to observers and
+//! decides nothing. There are no others.
 
 #![forbid(unsafe_code)]
 
@@ -30,12 +31,14 @@ mod error;
 pub mod explain;
 pub mod guest;
 mod lane;
+pub mod metrics;
 pub mod partition;
 pub mod storage;
 mod task_hub;
 mod timers;
+pub mod trace;
 
 pub use client::Client;
 pub use config::EngineConfig;
 pub use error::ClientError;
-pub use task_hub::TaskHub;
+pub use task_hub::{Observers, TaskHub};

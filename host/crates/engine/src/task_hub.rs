@@ -13,14 +13,31 @@ use crate::commit::{CommitQueue, CommitWriter, FatalHandler};
 use crate::config::EngineConfig;
 use crate::guest::GuestExecutor;
 use crate::lane::{Lane, resolve_component};
+use crate::metrics::EngineMetrics;
 use crate::partition::{Input, PartitionLimits};
 use crate::storage::{Storage, StorageError};
 use crate::timers::{Timers, deliver_due};
+use crate::trace::{NoSpans, SpanSink};
 
 /// The engine of one node.
 #[derive(Debug)]
 pub struct TaskHub {
     node: Arc<Node>,
+}
+
+/// Who is told what happens. They decide nothing.
+#[derive(Clone, Debug)]
+pub struct Observers {
+    /// Counts and measures.
+    pub metrics: Arc<EngineMetrics>,
+    /// Takes spans.
+    pub spans: Arc<dyn SpanSink>,
+}
+
+impl Default for Observers {
+    fn default() -> Self {
+        Self { metrics: Arc::default(), spans: Arc::new(NoSpans) }
+    }
 }
 
 /// What lanes and clients share.
@@ -31,6 +48,7 @@ pub(crate) struct Node {
     pub(crate) executor: Arc<dyn GuestExecutor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timers: Arc<Timers>,
+    pub(crate) metrics: Arc<EngineMetrics>,
     runtime: Handle,
     fatal: Arc<dyn Fn(&StorageError) + Send + Sync>,
     is_stopping: AtomicBool,
@@ -56,6 +74,7 @@ impl TaskHub {
         storage: Arc<dyn Storage>,
         executor: Arc<dyn GuestExecutor>,
         clock: Arc<dyn Clock>,
+        observers: &Observers,
         fatal: FatalHandler,
     ) -> Result<Self, StorageError> {
         let recovered = storage.recover()?;
@@ -69,6 +88,7 @@ impl TaskHub {
             queue,
             Arc::clone(&storage),
             config,
+            observers,
             Box::new(move |error| on_fatal(error)),
         )
         .map_err(|error| StorageError(error.into()))?;
@@ -89,6 +109,7 @@ impl TaskHub {
             executor,
             clock,
             timers: Arc::new(Timers::new(recovered.delayed)),
+            metrics: Arc::clone(&observers.metrics),
             runtime: Handle::current(),
             fatal,
             is_stopping: AtomicBool::new(false),
@@ -113,6 +134,20 @@ impl TaskHub {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(Arc::clone(&self.node))
+    }
+
+    /// Sets the metrics that tell how things stand now, for a scrape.
+    pub fn read_gauges(&self) {
+        let Node { metrics, lanes, commits, timers, .. } = &*self.node;
+        let as_gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let queues: Vec<usize> = lanes.iter().map(|lane| lane.queue_len()).collect();
+        metrics.lane_queue_inputs.set(as_gauge(queues.iter().sum()));
+        metrics.lane_queue_inputs_max.set(as_gauge(queues.into_iter().max().unwrap_or_default()));
+        let loaded = lanes.iter().map(|lane| lane.loaded_count()).sum();
+        metrics.loaded_instances.set(as_gauge(loaded));
+        metrics.commit_queue_bytes.set(as_gauge(commits.queued_bytes()));
+        metrics.timers_waiting.set(as_gauge(timers.len()));
+        metrics.read_inbox_peak();
     }
 
     /// Accepts no new work from now on. What is under way goes on.

@@ -55,6 +55,11 @@ impl Timers {
         self.lock().remove(key);
     }
 
+    /// How many messages are not due yet.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Wakes the task, to see that the node is gone.
     pub(crate) fn wake(&self) {
         self.is_earlier.notify_one();

@@ -15,6 +15,7 @@ use crate::storage::{
     CommitBatch, CommitSeq, EntityFilter, EntityPage, EntityQuery, EntityRow, InstanceFilter,
     InstancePage, InstanceQuery, Recovered, Result, Storage, StorageError, StoredInstance,
 };
+use crate::task_hub::Observers;
 
 fn register() -> InstanceId {
     EntityId::new("register", "1").expect("a valid id").instance_id()
@@ -264,7 +265,8 @@ fn rig() -> Rig {
     let fatal = Box::new(move |error: &StorageError| {
         failed_sender.send(error.to_string()).expect("the test listens");
     });
-    let writer = CommitWriter::start(queue, shared, &EngineConfig::default(), fatal);
+    let writer =
+        CommitWriter::start(queue, shared, &EngineConfig::default(), &Observers::default(), fatal);
     let writer = Arc::new(writer.expect("threads start"));
     Rig { storage, writer, permit, began, failed }
 }

@@ -11,7 +11,10 @@ use everstate_types::{DelayedKey, Message};
 use super::gate::OutputGate;
 use super::queue::{Change, CommitQueue, Staged};
 use crate::config::EngineConfig;
+use crate::metrics::EngineMetrics;
 use crate::storage::{CommitSeq, Storage, StorageError};
+use crate::task_hub::Observers;
+use crate::trace::{FinishedSpan, SpanGate};
 
 /// A batch of this size is written even if nobody waits for it.
 const BATCH_BYTES: usize = 4 << 20;
@@ -36,6 +39,8 @@ struct Shared {
     /// The last turn that somebody waits for.
     demand: AtomicU64,
     storage: Arc<dyn Storage>,
+    metrics: Arc<EngineMetrics>,
+    spans: SpanGate,
     fatal: FatalHandler,
     delay: Duration,
     bytes_max: usize,
@@ -86,6 +91,7 @@ impl CommitWriter {
         commits: CommitQueue,
         storage: Arc<dyn Storage>,
         config: &EngineConfig,
+        observers: &Observers,
         fatal: FatalHandler,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -104,6 +110,8 @@ impl CommitWriter {
             gate: OutputGate::default(),
             demand: AtomicU64::new(0),
             storage,
+            metrics: Arc::clone(&observers.metrics),
+            spans: SpanGate::new(Arc::clone(&observers.spans)),
             fatal,
             delay: Duration::from_millis(config.commit_delay_ms),
             bytes_max: config.commit_queue_bytes_max,
@@ -141,6 +149,19 @@ impl CommitWriter {
         self.shared.lock().commits.bytes() > self.shared.bytes_max
     }
 
+    /// Bytes of changes that wait for the disk, about.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.lock().commits.bytes()
+    }
+
+    /// Holds spans back until the turn that they tell of is durable. Nothing is written for them.
+    pub(crate) fn hold_spans(&self, seq: CommitSeq, spans: Vec<FinishedSpan>) {
+        self.shared.spans.hold(seq, spans);
+        // The disk may have been there before.
+        self.shared.spans.release(self.durable_seq());
+    }
+
     /// The place of the last turn that was staged.
     #[must_use]
     pub fn seq(&self) -> CommitSeq {
@@ -156,11 +177,13 @@ impl CommitWriter {
     /// Waits until a turn is durable, and sees to it that it soon is. Never returns after a fatal error.
     pub async fn durable(&self, seq: CommitSeq) {
         let Some(released) = self.shared.gate.register(seq) else { return };
+        let begun = Instant::now();
         self.shared.demand(seq);
         if released.await.is_err() {
             // The gate is gone with the process that it belongs to.
             std::future::pending::<()>().await;
         }
+        self.shared.metrics.gate_wait.observe(begun.elapsed());
     }
 
     /// Makes everything that is staged durable and ends both threads. Blocks.
@@ -220,12 +243,17 @@ impl Shared {
                     return self.written.notify_one();
                 };
                 queue.staged_at = None;
+                let turns = queue.commits.seq().0 - queue.commits.taken().0;
+                self.metrics.commit_turns.observe_size(turns);
+                self.metrics.commit_bytes.observe_size(queue.commits.bytes() as u64);
                 queue.commits.take()
             };
             let Some(batch) = batch else { continue };
+            let begun = Instant::now();
             if let Err(error) = self.storage.write(&batch) {
                 return self.fail(&error);
             }
+            self.metrics.commit_write.observe(begun.elapsed());
             commits += 1;
             if commits == self.abort_after_commits {
                 self.abort();
@@ -305,10 +333,13 @@ impl Shared {
         queue.is_syncing = true;
         self.wake(&mut queue, CommitterSleep::UntilSynced);
         drop(queue);
+        let begun = Instant::now();
         if let Err(error) = self.storage.sync() {
             return self.fail(&error);
         }
+        self.metrics.fsync.observe(begun.elapsed());
         self.gate.open(seq);
+        self.spans.release(seq);
         let mut queue = self.lock();
         queue.is_syncing = false;
         if queue.syncing < queue.written || queue.stopping {

@@ -33,6 +33,7 @@ impl<R: ReplyTo> EntitySlot<R> {
                 Some(error) => refuse(reply_to, error, turn, effects),
                 None => {
                     self.push(InboxItem::operation(None, call, ReplyRoute::Client(reply_to)));
+                    effects.inbox_peak = effects.inbox_peak.max(self.inbox.len());
                     self.run(moment, turn, effects);
                 }
             },
@@ -103,6 +104,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             MessageBody::EntityOperation { request_id, operation, input, reply_to, trace } => {
                 let call = OperationCall { request_id, operation, input, trace };
                 self.take_operation(key, call, reply_to);
+                effects.inbox_peak = effects.inbox_peak.max(self.inbox.len());
             }
             MessageBody::LockRequest(request) => self.push(InboxItem::Lock(key, request)),
             MessageBody::ReleaseLock { request_id, rest } => {
@@ -213,6 +215,7 @@ impl<R: ReplyTo> EntitySlot<R> {
         effects.work.push(Work::Entity { instance_id: turn.id.clone(), token, item });
     }
 
+    /// Takes up what a batch gave; false if it is not the one that is waited for.
     pub(super) fn apply_outcome(
         &mut self,
         moment: Moment,
@@ -220,8 +223,10 @@ impl<R: ReplyTo> EntitySlot<R> {
         outcome: EntityOutcome,
         turn: &mut SlotTurn<'_>,
         effects: &mut Effects<R>,
-    ) {
-        let Some(batch) = self.running.take_if(|running| running.token == token) else { return };
+    ) -> bool {
+        let Some(batch) = self.running.take_if(|running| running.token == token) else {
+            return false;
+        };
         let EntityOutcome { results, state, time_to_live_ms, large } = outcome;
         let is_changed = state != self.record.state;
         let freed = self.replace_state(state, large);
@@ -240,6 +245,7 @@ impl<R: ReplyTo> EntitySlot<R> {
             self.let_others_in(0);
         }
         self.run(moment, turn, effects);
+        true
     }
 
     /// Puts a new state in the place of the one before. Gives the stored value that is of no use any

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use everstate_types::{
-    DelayedKey, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
-    MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, Timestamp, TraceContext,
+    DelayedKey, ExecutionId, ExecutionStart, Failure, FunctionName, HistoryEvent, InstanceId,
+    Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, SpanId, Timestamp,
+    TraceContext,
 };
 
 use super::Moment;
@@ -18,6 +19,7 @@ use crate::guest::{
     OrchestrationWorkItem,
 };
 use crate::storage::{CommitSeq, StoredInstance};
+use crate::trace::FinishedSpan;
 
 /// Somebody outside who waits for an answer.
 pub trait ReplyTo: fmt::Debug {
@@ -53,6 +55,8 @@ pub enum Input<R> {
         task: ActivityRef,
         /// What it gave; `None`: it was not run, because nobody waits for it.
         result: Option<Result<Payload, Failure>>,
+        /// The span of the attempt, if it belongs to a trace.
+        span: Option<Box<FinishedSpan>>,
     },
     /// Operations of an entity have run.
     EntityRan {
@@ -62,6 +66,8 @@ pub enum Input<R> {
         token: u64,
         /// What they gave.
         outcome: Box<EntityOutcome>,
+        /// The spans of those operations that belong to a trace.
+        spans: Vec<FinishedSpan>,
     },
 }
 
@@ -74,6 +80,8 @@ pub struct ActivityRef {
     pub scheduled_id: i32,
     /// The GUID of that action.
     pub request_id: RequestId,
+    /// The span of the execution, if it belongs to a trace.
+    pub above: Option<SpanId>,
 }
 
 /// What a client asks for.
@@ -367,6 +375,16 @@ pub enum Gate {
     Turn(CommitSeq),
 }
 
+impl Gate {
+    /// The turn that is waited for, if this one has the place `staged`.
+    pub(crate) fn place(self, staged: CommitSeq) -> CommitSeq {
+        match self {
+            Self::ThisTurn => staged,
+            Self::Turn(seq) => seq,
+        }
+    }
+}
+
 /// Guest code to be run.
 #[derive(Debug)]
 pub enum Work {
@@ -428,6 +446,28 @@ pub struct Effects<R> {
     pub forgotten: Vec<InstanceId>,
     /// Answers, and what each has to wait for.
     pub replies: Vec<(R, Reply, Gate)>,
+    /// What is told to observers.
+    pub facts: Vec<Fact>,
+    /// The longest inbox of an entity that got an operation.
+    pub inbox_peak: usize,
+}
+
+/// What a turn tells observers. Nothing depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An orchestration was started.
+    Started(FunctionName),
+    /// An execution has ended.
+    Ended {
+        /// The orchestrator.
+        name: FunctionName,
+        /// How; `None`: with a next generation.
+        status: Option<RuntimeStatus>,
+        /// Its span, if it belongs to a trace.
+        span: Option<Box<FinishedSpan>>,
+    },
+    /// Something else has ended that belongs to a trace.
+    Span(Box<FinishedSpan>),
 }
 
 impl<R> Effects<R> {
@@ -457,6 +497,8 @@ impl<R> Default for Effects<R> {
             loads: Vec::new(),
             forgotten: Vec::new(),
             replies: Vec::new(),
+            facts: Vec::new(),
+            inbox_peak: 0,
         }
     }
 }

@@ -29,8 +29,8 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use self::eviction::Eviction;
 pub use self::input::{
-    ActivityRef, Effects, EntityRead, Gate, Input, LifecycleChange, OperationCall, Reply, ReplyTo,
-    Request, Seen, StartRequest, WaitFor, Work,
+    ActivityRef, Effects, EntityRead, Fact, Gate, Input, LifecycleChange, OperationCall, Reply,
+    ReplyTo, Request, Seen, StartRequest, WaitFor, Work,
 };
 pub use self::orchestration::{Explained, OpenReason, SoughtLock};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
@@ -100,12 +100,15 @@ impl<R: ReplyTo> Partition<R> {
                     slot.apply_outcome(moment, token, outcome, turn, effects);
                 });
             }
-            Input::ActivityRan { instance_id, message_key, task, result } => {
+            Input::ActivityRan { instance_id, message_key, task, result, span } => {
+                effects.facts.extend(span.map(Fact::Span));
                 activity_ran(instance_id, message_key, task, result, effects);
             }
-            Input::EntityRan { instance_id, token, outcome } => {
+            Input::EntityRan { instance_id, token, outcome, spans } => {
                 self.with_entity(&instance_id, |slot, turn| {
-                    slot.apply_outcome(moment, token, *outcome, turn, effects);
+                    if slot.apply_outcome(moment, token, *outcome, turn, effects) {
+                        effects.facts.extend(spans.into_iter().map(|s| Fact::Span(Box::new(s))));
+                    }
                 });
             }
         }

@@ -269,7 +269,7 @@ impl Bench {
             Work::Activity { message_key, task, item } => {
                 let instance_id = item.instance_id.clone();
                 let result = Some(self.run_activity(&item));
-                Input::ActivityRan { instance_id, message_key, task, result }
+                Input::ActivityRan { instance_id, message_key, task, result, span: None }
             }
             Work::Entity { instance_id, token, item } => {
                 let run = |operation: &EntityOperation| self.run_operation(&item.entity, operation);
@@ -280,7 +280,7 @@ impl Bench {
                     time_to_live_ms: None,
                     large: None,
                 });
-                Input::EntityRan { instance_id, token, outcome }
+                Input::EntityRan { instance_id, token, outcome, spans: Vec::new() }
             }
         }
     }

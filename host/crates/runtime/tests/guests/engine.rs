@@ -7,7 +7,7 @@ use everstate_engine::storage::{
     CommitBatch, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage,
     InstanceQuery, Recovered, Result, Storage, StoredInstance,
 };
-use everstate_engine::{EngineConfig, TaskHub};
+use everstate_engine::{EngineConfig, Observers, TaskHub};
 use everstate_runtime::Runtime;
 use everstate_types::InstanceId;
 use tokio::sync::watch;
@@ -95,6 +95,7 @@ pub(crate) fn start(runtime: &Runtime) -> (TaskHub, Arc<HeldStorage>) {
         Arc::<HeldStorage>::clone(&storage),
         Arc::new(runtime.clone()),
         Arc::new(SystemClock),
+        &Observers::default(),
         Box::new(|error| unreachable!("it never fails: {error}")),
     );
     let hub = hub.expect("it starts");

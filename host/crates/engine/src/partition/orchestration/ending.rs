@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use everstate_types::{
-    DelayedKey, EventKind, ExecutionStart, Failure, HistoryEvent, Message, MessageBody, MessageKey,
-    OrchestrationStatus, ParentInstance, Payload, RuntimeStatus,
+    DelayedKey, EventKind, ExecutionStart, Failure, HistoryEvent, InstanceId, Message, MessageBody,
+    MessageKey, OrchestrationStatus, ParentInstance, Payload, RuntimeStatus,
 };
 
-use super::super::input::{Effects, ReplyTo};
+use super::super::input::{Effects, Fact, ReplyTo};
 use super::super::slot::{Orchestration, OrchestrationSlot, RunningTurn};
 use super::super::{Moment, SlotTurn};
 use super::actions::start_message;
@@ -18,7 +18,9 @@ use super::events::Ending;
 use super::open::OpenActions;
 use super::section::Section;
 use crate::commit::Change;
+use crate::error::ClientError;
 use crate::storage::OrchestrationRow;
+use crate::trace::execution_span;
 
 impl<R: ReplyTo> OrchestrationSlot<R> {
     /// Adds a turn to the history, and ends the execution if that is how the turn ended.
@@ -84,6 +86,8 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let late: Vec<_> = self.inbox.drain(..).collect();
         let Some(state) = self.state.as_mut() else { return };
         state.abandon(effects);
+        let status = state.record.status;
+        effects.facts.push(state.ended(turn.id, Some(status)));
         if let Some(parent) = &state.record.parent {
             effects.sent.push(child_result(parent, state.result()));
         }
@@ -115,6 +119,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
     ) {
         let Some(before) = self.state.as_mut() else { return };
         before.abandon(effects);
+        effects.facts.push(before.ended(turn.id, None));
         let mut record = before.record.clone();
         let replaced = record.execution_id;
         record.execution_id = replaced.next_generation();
@@ -186,6 +191,23 @@ impl Orchestration {
         HistoryEvent::of_action(self.next_action, now, kind)
     }
 
+    /// What is told of the end; `status` is `None` if a next generation follows.
+    fn ended(&self, id: &InstanceId, status: Option<RuntimeStatus>) -> Fact {
+        let name = self.record.name.clone();
+        if self.record.trace.is_none() {
+            return Fact::Ended { name, status, span: None };
+        }
+        // A rewound execution is another span from there on.
+        let is_rewind = |event: &&HistoryEvent| {
+            self.record.rewinds > 0 && matches!(event.kind, EventKind::ExecutionRewound { .. })
+        };
+        let first = self.history.iter().rfind(is_rewind).or(self.history.first());
+        let started = first.map_or(self.record.created_at, |event| event.timestamp);
+        let told = status.map_or("ContinuedAsNew".to_owned(), |status| status.to_string());
+        let span = execution_span(id, &self.record, started, &told).map(Box::new);
+        Fact::Ended { name, status, span }
+    }
+
     /// Adds events to the history; gives what is to be stored.
     pub(super) fn append(&mut self, events: Vec<HistoryEvent>) -> OrchestrationRow {
         if let Some(last) = events.last() {
@@ -240,5 +262,22 @@ pub(super) fn child_result(
             request_id: parent.request_id,
             result,
         },
+    }
+}
+
+/// Tells a parent that its child cannot be started: the id is alive.
+pub(super) fn refuse_start<R>(
+    start: &ExecutionStart,
+    status: RuntimeStatus,
+    id: &InstanceId,
+    effects: &mut Effects<R>,
+) {
+    let error = ClientError::AlreadyExists { instance_id: id.clone(), status };
+    match &start.parent {
+        Some(parent) => {
+            let failure = Failure::new("InstanceAlreadyExists", error.to_string());
+            effects.sent.push(child_result(parent, Err(Box::new(failure))));
+        }
+        None => tracing::warn!(instance = %id, function = %start.name, "not started: {error}"),
     }
 }

@@ -23,15 +23,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    ActivityTask, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId,
-    Message, MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus, SpanId,
+    ActivityTask, EventKind, ExecutionId, ExecutionStart, HistoryEvent, InstanceId, Message,
+    MessageBody, MessageKey, OrchestrationRecord, RequestId, RuntimeStatus, SpanId,
 };
 
 pub(super) use self::actions::{entity_start, start_message};
 pub use self::explain::{Explained, OpenReason, SoughtLock};
 pub(super) use self::open::OpenActions;
 pub(super) use self::section::Section;
-use super::input::{ActivityRef, Effects, Reply, ReplyTo, Request, StartRequest, Work};
+use super::input::{ActivityRef, Effects, Fact, Reply, ReplyTo, Request, StartRequest, Work};
 use super::slot::{Orchestration, OrchestrationSlot, RunningTurn, Waiter};
 use super::{Moment, SlotTurn};
 use crate::client::ConflictPolicy;
@@ -232,7 +232,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 return consume(key, turn, effects);
             }
             if let Some(status) = self.alive() {
-                refuse_start(&start, status, turn.id, effects);
+                ending::refuse_start(&start, status, turn.id, effects);
                 return consume(key, turn, effects);
             }
             self.begin(Orchestration::pending(moment, &start), turn, effects);
@@ -282,6 +282,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
                 execution_id: task.execution_id,
                 scheduled_id: task.scheduled_id,
                 request_id: task.request_id,
+                above: task.trace.as_ref().map(|trace| trace.span_id),
             },
             item: ActivityWorkItem {
                 instance_id: turn.id.clone(),
@@ -369,6 +370,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         effects: &mut Effects<R>,
     ) {
         turn.mark_changed();
+        effects.facts.push(Fact::Started(next.record.name.clone()));
         let before = self.state.take();
         next.indexed = before.as_ref().and_then(|before| before.indexed.clone());
         let replaces = before.map(|before| before.record.execution_id);
@@ -539,21 +541,4 @@ fn next_action(history: &[HistoryEvent]) -> i32 {
 fn consume<R>(key: MessageKey, turn: &mut SlotTurn<'_>, effects: &mut Effects<R>) {
     turn.mark_changed();
     effects.changes.push(Change::Consumed(key));
-}
-
-/// Tells a parent that its child cannot be started: the id is alive.
-fn refuse_start<R>(
-    start: &ExecutionStart,
-    status: RuntimeStatus,
-    id: &InstanceId,
-    effects: &mut Effects<R>,
-) {
-    let error = ClientError::AlreadyExists { instance_id: id.clone(), status };
-    match &start.parent {
-        Some(parent) => {
-            let failure = Failure::new("InstanceAlreadyExists", error.to_string());
-            effects.sent.push(ending::child_result(parent, Err(Box::new(failure))));
-        }
-        None => tracing::warn!(instance = %id, function = %start.name, "not started: {error}"),
-    }
 }

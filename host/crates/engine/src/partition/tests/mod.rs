@@ -118,7 +118,7 @@ impl Bench {
         };
         let instance_id = instance_id.clone();
         let outcome = Box::new(outcome);
-        self.turn(Input::EntityRan { instance_id, token: *token, outcome })
+        self.turn(Input::EntityRan { instance_id, token: *token, outcome, spans: Vec::new() })
     }
 
     fn call(&mut self, operation: &str, caller: u32) -> Turn {

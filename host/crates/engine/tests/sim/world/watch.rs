@@ -83,7 +83,7 @@ impl World {
         let mut noted = TurnInputs::default();
         for input in inputs {
             match input {
-                Input::EntityRan { instance_id, token, outcome } => {
+                Input::EntityRan { instance_id, token, outcome, .. } => {
                     if !self.done.insert((lane, *token)) {
                         // A late copy.
                         continue;

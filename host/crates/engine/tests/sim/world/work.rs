@@ -48,16 +48,16 @@ impl World {
             Work::Activity { message_key, task, item } => {
                 let instance_id = item.instance_id.clone();
                 let result = self.run_activity(task, &item);
-                Input::ActivityRan { instance_id, message_key, task, result }
+                Input::ActivityRan { instance_id, message_key, task, result, span: None }
             }
             Work::Entity { instance_id, token, item } => {
                 let outcome = Box::new(self.run_entity(&item));
                 if is_repeated {
                     let (instance_id, outcome) = (instance_id.clone(), outcome.clone());
-                    let copy = Input::EntityRan { instance_id, token, outcome };
+                    let copy = Input::EntityRan { instance_id, token, outcome, spans: Vec::new() };
                     self.lanes[index].inputs.push_back(copy);
                 }
-                Input::EntityRan { instance_id, token, outcome }
+                Input::EntityRan { instance_id, token, outcome, spans: Vec::new() }
             }
         };
         let hasty = self.hasty_rewind(&input);

@@ -1,0 +1,308 @@
+//! [`SpanSink`]: where the spans of traced work go when what they tell of is durable.
+//!
+//! A span is made where its work ends, of what is known there: nothing is kept open meanwhile, so there is
+//! nothing to lose in a crash or to begin twice in a replay. Work without a sampled trace makes none. Not
+//! here: how spans leave the process; that is the host's. See docs/decisions.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use everstate_types::{
+    Failure, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus, SpanId,
+    Timestamp, TraceContext,
+};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::guest::{EntityOperation, EntityWorkItem, OperationOutcome};
+use crate::storage::CommitSeq;
+
+/// What a span is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// A request that came over HTTP.
+    Request,
+    /// An execution of an orchestration.
+    Orchestration,
+    /// An operation of an entity.
+    Entity,
+    /// An attempt at an activity.
+    Activity,
+}
+
+/// Work that belonged to a trace, and has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedSpan {
+    /// What it was.
+    pub kind: SpanKind,
+    /// The trace, and the span itself.
+    pub trace: TraceContext,
+    /// The span above; none where the trace began.
+    pub parent: Option<SpanId>,
+    /// What was done: the function, with its operation for an entity; method and route of a request.
+    pub name: String,
+    /// The function that did it, if one did.
+    pub function: Option<String>,
+    /// Whose it was.
+    pub instance_id: Option<InstanceId>,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Further facts, by their names in OpenTelemetry.
+    pub attributes: Vec<(&'static str, String)>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+}
+
+/// Takes spans. Must not block, and may drop them.
+pub trait SpanSink: Send + Sync + fmt::Debug + 'static {
+    /// Whether spans go anywhere.
+    fn wants_spans(&self) -> bool;
+
+    /// Whether a request without a trace begins one, decided anew for each.
+    fn begins_trace(&self) -> bool;
+
+    /// Takes a span. What it tells of is durable.
+    fn finished(&self, span: FinishedSpan);
+}
+
+/// Nobody wants spans.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSpans;
+
+impl SpanSink for NoSpans {
+    fn wants_spans(&self) -> bool {
+        false
+    }
+
+    fn begins_trace(&self) -> bool {
+        false
+    }
+
+    fn finished(&self, _span: FinishedSpan) {}
+}
+
+/// When something began.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// In the time of day.
+    pub at: Timestamp,
+    since: Instant,
+}
+
+impl Begun {
+    /// Now.
+    #[must_use]
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self { at: clock.now(), since: Instant::now() }
+    }
+
+    /// How long ago that was.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// The trace of a request that came in, and its span while it is under way.
+#[derive(Debug)]
+pub struct RequestTrace {
+    /// What is started because of the request goes below this.
+    pub below: Box<TraceContext>,
+    /// The span; `None` if nobody wants it.
+    span: Option<(Option<SpanId>, Begun)>,
+}
+
+impl RequestTrace {
+    /// Takes up the trace that came with a request, or begins one. `None`: there is none.
+    #[must_use]
+    pub fn begin(
+        sink: &dyn SpanSink,
+        clock: &dyn Clock,
+        incoming: Option<TraceContext>,
+    ) -> Option<Self> {
+        let Some(parent) = incoming else {
+            if !sink.begins_trace() {
+                return None;
+            }
+            let (trace_id, span_id) = (Uuid::new_v4().as_u128(), new_span_id());
+            let below = TraceContext { trace_id, span_id, flags: 1, state: String::new() };
+            let span = Some((None, Begun::now(clock)));
+            return Some(Self { below: Box::new(below), span });
+        };
+        if !sink.wants_spans() || !parent.is_sampled() {
+            return Some(Self { below: Box::new(parent), span: None });
+        }
+        let below = Box::new(parent.below(new_span_id()));
+        Some(Self { below, span: Some((Some(parent.span_id), Begun::now(clock))) })
+    }
+
+    /// The span, now that the request is answered.
+    #[must_use]
+    pub fn finish(self, name: String, function: Option<String>) -> Option<FinishedSpan> {
+        let (parent, begun) = self.span?;
+        Some(FinishedSpan {
+            kind: SpanKind::Request,
+            trace: *self.below,
+            parent,
+            name,
+            function,
+            instance_id: None,
+            started: begun.at,
+            elapsed: begun.elapsed(),
+            attributes: Vec::new(),
+            error: None,
+        })
+    }
+}
+
+fn new_span_id() -> SpanId {
+    let (half, _) = Uuid::new_v4().as_u64_pair();
+    SpanId(half.max(1))
+}
+
+/// The span of an execution that has ended.
+pub(crate) fn execution_span(
+    instance_id: &InstanceId,
+    record: &OrchestrationRecord,
+    started: Timestamp,
+    status: &str,
+) -> Option<FinishedSpan> {
+    let above = record.trace.as_deref().filter(|trace| trace.is_sampled())?;
+    let span_id = SpanId::of_execution(record.execution_id, record.rewinds);
+    let millis = record.updated_at.as_millis().saturating_sub(started.as_millis());
+    let error = match record.status {
+        RuntimeStatus::Failed => record.failure.as_ref().map(|f| f.error_message.clone()),
+        RuntimeStatus::Terminated => Some("terminated".to_owned()),
+        _ => None,
+    };
+    Some(FinishedSpan {
+        kind: SpanKind::Orchestration,
+        trace: above.below(span_id),
+        parent: Some(above.span_id),
+        name: record.name.to_string(),
+        function: Some(record.name.to_string()),
+        instance_id: Some(instance_id.clone()),
+        started,
+        elapsed: Duration::from_millis(millis),
+        attributes: vec![
+            ("everstate.execution_id", record.execution_id.to_string()),
+            ("everstate.status", status.to_owned()),
+        ],
+        error,
+    })
+}
+
+/// The span of an attempt at an activity, whose place is `trace`; `None`: it was not run, or nobody wants
+/// the span.
+pub(crate) fn attempt_span(
+    (trace, name): (Box<TraceContext>, FunctionName),
+    parent: Option<SpanId>,
+    instance_id: &InstanceId,
+    begun: &Begun,
+    result: Option<&Result<Payload, Failure>>,
+) -> Option<Box<FinishedSpan>> {
+    let result = result.filter(|_| trace.is_sampled())?;
+    Some(Box::new(FinishedSpan {
+        kind: SpanKind::Activity,
+        trace: *trace,
+        parent,
+        name: name.to_string(),
+        function: Some(name.to_string()),
+        instance_id: Some(instance_id.clone()),
+        started: begun.at,
+        elapsed: begun.elapsed(),
+        attributes: Vec::new(),
+        error: result.as_ref().err().map(|failure| failure.error_message.clone()),
+    }))
+}
+
+/// An operation that belongs to a trace: its place in the batch, its own span, the one above, its name.
+pub(crate) type TracedOperation = (usize, TraceContext, SpanId, String);
+
+/// Those operations of a work item whose spans somebody may want.
+pub(crate) fn traced_operations(item: &EntityWorkItem) -> Vec<TracedOperation> {
+    let traced = |(index, operation): (usize, &EntityOperation)| {
+        let above = operation.trace.as_deref().filter(|trace| trace.is_sampled())?;
+        let trace = above.below(SpanId::of_operation(operation.request_id));
+        let name = format!("{}.{}", item.entity.name(), operation.operation);
+        Some((index, trace, above.span_id, name))
+    };
+    item.operations.iter().enumerate().filter_map(traced).collect()
+}
+
+/// The spans of the operations that have run. All have the times of their batch.
+pub(crate) fn operation_spans(
+    traced: Vec<TracedOperation>,
+    instance_id: &InstanceId,
+    begun: &Begun,
+    results: &[OperationOutcome],
+) -> Vec<FinishedSpan> {
+    let span = |(index, trace, parent, name): TracedOperation| {
+        let outcome = results.get(index)?;
+        let function = name.split('.').next().map(str::to_owned);
+        Some(FinishedSpan {
+            kind: SpanKind::Entity,
+            trace,
+            parent: Some(parent),
+            name,
+            function,
+            instance_id: Some(instance_id.clone()),
+            started: begun.at,
+            elapsed: begun.elapsed(),
+            attributes: Vec::new(),
+            error: outcome.result.as_ref().err().map(|failure| failure.error_message.clone()),
+        })
+    };
+    traced.into_iter().filter_map(span).collect()
+}
+
+/// Holds spans back until what they tell of is durable. Like the output gate, but nobody waits: a
+/// span makes nothing be written earlier.
+#[derive(Debug)]
+pub(crate) struct SpanGate {
+    pub(crate) sink: Arc<dyn SpanSink>,
+    held: Mutex<VecDeque<(CommitSeq, Vec<FinishedSpan>)>>,
+    /// How many entries are held, to be asked without the lock.
+    count: AtomicUsize,
+}
+
+impl SpanGate {
+    pub(crate) fn new(sink: Arc<dyn SpanSink>) -> Self {
+        Self { sink, held: Mutex::default(), count: AtomicUsize::new(0) }
+    }
+
+    /// Takes the spans of a turn.
+    pub(crate) fn hold(&self, seq: CommitSeq, spans: Vec<FinishedSpan>) {
+        let mut held = self.lock();
+        // Lanes come in any order, but nearly in this one.
+        let place = held.iter().rposition(|(before, _)| *before <= seq).map_or(0, |at| at + 1);
+        held.insert(place, (seq, spans));
+        self.count.store(held.len(), Ordering::SeqCst);
+    }
+
+    /// Lets go of what tells of turns up to this one.
+    pub(crate) fn release(&self, durable: CommitSeq) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let released: Vec<_> = {
+            let mut held = self.lock();
+            let end = held.iter().take_while(|(seq, _)| *seq <= durable).count();
+            let released = held.drain(..end).collect();
+            self.count.store(held.len(), Ordering::SeqCst);
+            released
+        };
+        for span in released.into_iter().flat_map(|(_, spans)| spans) {
+            self.sink.finished(span);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(CommitSeq, Vec<FinishedSpan>)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
