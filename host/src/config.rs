@@ -21,6 +21,9 @@ const ENVIRONMENT_PREFIX: &str = "EVERSTATE_";
 /// Names the configuration file; no key of the file itself.
 const CONFIG_VARIABLE: &str = "EVERSTATE_CONFIG";
 
+/// Variables of the commands that talk to a host; no settings of one.
+const COMMAND_VARIABLES: [&str; 2] = ["EVERSTATE_HOST_URL", "EVERSTATE_KEY"];
+
 /// The file that is read where none is named, if it is there.
 const DEFAULT_FILE: &str = "everstate.toml";
 
@@ -89,6 +92,9 @@ impl HostConfig {
             else {
                 continue;
             };
+            if COMMAND_VARIABLES.contains(&name) {
+                continue;
+            }
             if name == CONFIG_VARIABLE {
                 file = file.or(Some(PathBuf::from(value)));
                 continue;
@@ -205,6 +211,12 @@ mod tests {
         assert_eq!(config.data, PathBuf::from("environment"));
         assert_eq!(config.functions, PathBuf::from("file"));
         assert_eq!((config.engine.lanes, config.engine.commit_delay_ms), (3, 9));
+    }
+
+    #[test]
+    fn variables_of_other_commands_are_no_settings() {
+        let environment = [("EVERSTATE_HOST_URL", "http://there:1"), ("EVERSTATE_KEY", "secret")];
+        assert!(load("", &environment, Overrides::default()).is_ok());
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub use config::HostConfig;
 
 /// Runs the program with the arguments and the environment of the process.
 ///
-/// 0 after an orderly stop; 1 with one line on standard error where it could not start or go on; 2 for
-/// arguments that do not fit.
+/// 0 after an orderly stop, or when a command has done what it was to do; 1 with one line on standard
+/// error where it could not; 2 for arguments that do not fit.
 #[must_use]
 pub fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::report_fatal(&format!("{error:#}"));
+            telemetry::report_fatal(&cli::one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,161 @@
+//! `everstate deploy`: a component into a running host or into a functions folder, and back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::api::{Api, ApiPath, HostArgs};
+use super::component::{self, Component};
+use super::functions::short_hash;
+use super::output::{Output, Progress, Rows, Tone, bytes, field};
+use super::{check, errors, files};
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// A component, or a project, which is built first
+    #[arg(default_value = ".")]
+    component: PathBuf,
+    /// What the file is called in the functions folder [default: its own name]
+    #[arg(long = "as", value_name = "FILE")]
+    file: Option<String>,
+    /// Refuse if a live orchestration would not go on with it
+    #[arg(long)]
+    check: bool,
+    /// Move live orchestrations to it that fit
+    #[arg(long)]
+    migrate: bool,
+    /// Write into this folder instead of asking a host
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "migrate"])]
+    functions: Option<PathBuf>,
+    /// Go back to what this file was before
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions"])]
+    rollback: Option<String>,
+    /// Remove this file; its functions end once no orchestration needs them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions", "rollback"])]
+    remove: Option<String>,
+    /// List what was deployed when
+    #[arg(long, conflicts_with_all = ["component", "check", "migrate", "functions", "rollback", "remove"])]
+    list: bool,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.functions {
+        return into_folder(args, folder);
+    }
+    let (api, out) = args.host.open()?;
+    if args.list {
+        return list(&api, out, args.file.as_deref());
+    }
+    if let Some(file) = &args.rollback {
+        let path = ApiPath::admin(&["deployments", file, "rollback"]);
+        let reply = api.post(&path, None)?;
+        if reply.status == 404 {
+            return Err(missing(file));
+        }
+        let back = reply.ok(&format!("cannot roll back {file}"))?.json()?;
+        return told(out, "Rolled back", &back);
+    }
+    if let Some(file) = &args.remove {
+        let reply = api.delete(&ApiPath::admin(&["deployments", file]))?;
+        if reply.status == 404 {
+            return Err(missing(file));
+        }
+        let gone = reply.ok(&format!("cannot remove {file}"))?.json()?;
+        let text = format!("Removed {file}. What runs with it goes on to its end.");
+        return out.line_or(&gone, &text);
+    }
+    for component in component::find(&args.component, args.file.as_deref())? {
+        deploy(&api, out, args, &component)?;
+    }
+    Ok(())
+}
+
+fn deploy(api: &Api, out: Output, args: &DeployArgs, component: &Component) -> anyhow::Result<()> {
+    let file = &component.file;
+    let path = ApiPath::admin(&["deployments", file])
+        .query_if("check", args.check.then_some(true))
+        .query_if("migrate", args.migrate.then_some(true));
+    let progress = Progress::start(&format!("deploying {file}"));
+    let headers = [("content-type", "application/wasm")];
+    let reply = api.send("PUT", &path, &headers, Some(&component.bytes))?;
+    drop(progress);
+    match reply.status.as_u16() {
+        409 => {
+            let refusal = reply.json()?;
+            if out.json {
+                out.value(&refusal)?;
+            }
+            let count = check::diverging(out, &refusal)?;
+            bail!(
+                "{file} is not deployed, {count} live orchestrations do not fit it: without --check \
+                 they go on with their old code"
+            );
+        }
+        422 => bail!(
+            "{file} cannot be loaded: {}; what was deployed before goes on",
+            errors::message(&reply)
+        ),
+        _ => told(out, "Deployed", &reply.ok(&format!("cannot deploy {file}"))?.json()?),
+    }
+}
+
+/// Says what came of a deployment, with the functions that are there now.
+fn told(out: Output, verb: &str, deployed: &Value) -> anyhow::Result<()> {
+    if out.json {
+        return out.value(deployed);
+    }
+    out.line(&format!("{verb} {} ({}).", field(deployed, "file"), short_hash(deployed)))?;
+    for function in deployed["functions"].as_array().into_iter().flatten() {
+        let name = function.as_str().map_or_else(|| field(function, "name"), str::to_owned);
+        let more = [field(function, "kind"), field(function, "route")].join(" ");
+        out.line(format!("        {name} {}", more.trim()).trim_end())?;
+    }
+    if let Some(migrated) = deployed["migrated"].as_u64().filter(|count| *count > 0) {
+        out.line(&format!("{migrated} live orchestrations go on with it."))?;
+    }
+    Ok(())
+}
+
+fn missing(file: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "no file `{file}` was deployed, or there is nothing before it: `everstate deploy --list` \
+         shows what was deployed when"
+    )
+}
+
+fn list(api: &Api, out: Output, file: Option<&str>) -> anyhow::Result<()> {
+    let path = ApiPath::admin(&["deployments"]).query_if("file", file);
+    let deployments = api.get(&path)?.ok("cannot list the deployments")?.json()?;
+    if out.json {
+        return out.value(&deployments);
+    }
+    let mut rows = Rows::new(&["TIME", "FILE", "HASH", "ACTION", "MESSAGE"]);
+    for deployment in deployments.as_array().into_iter().flatten() {
+        let text = |name| field(deployment, name);
+        let tone = if deployment["action"] == "refused" { Tone::Bad } else { Tone::Plain };
+        let hash = short_hash(deployment);
+        rows.add(tone, [text("time"), text("file"), hash, text("action"), text("message")]);
+    }
+    out.table(&rows, "Nothing was deployed yet.")
+}
+
+/// Without a host: whoever watches the folder sees each file as a whole.
+fn into_folder(args: &DeployArgs, folder: &Path) -> anyhow::Result<()> {
+    let out = args.host.output();
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for component in component::find(&args.component, args.file.as_deref())? {
+        let path = folder.join(&component.file);
+        files::replace(&path, &component.bytes)?;
+        let size = component.bytes.len() as u64;
+        out.line_or(
+            &json!({ "file": path, "bytes": size }),
+            &format!("Wrote {} ({}).", path.display(), bytes(size)),
+        )?;
+    }
+    Ok(())
+}

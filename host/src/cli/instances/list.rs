@@ -1,0 +1,107 @@
+//! `everstate instances list`.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::super::api::{Api, ApiPath};
+use super::super::output::{Output, Rows, Tone, field, note, whole_field};
+use super::super::{pages, values};
+
+/// The states of orchestrations.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(super) enum Status {
+    Pending,
+    Running,
+    Suspended,
+    Completed,
+    Failed,
+    Terminated,
+    Canceled,
+}
+
+/// The states in the form of the management API.
+pub(super) fn joined(statuses: &[Status]) -> Option<String> {
+    let names: Vec<String> = statuses.iter().map(|status| format!("{status:?}")).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only in one of these states
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
+    status: Vec<Status>,
+    /// Only of this orchestrator
+    #[arg(long)]
+    name: Option<String>,
+    /// Only with this tag
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::pair)]
+    tag: Vec<(String, String)>,
+    /// Only with this custom status, as JSON
+    #[arg(long, value_name = "JSON")]
+    custom_status: Option<String>,
+    /// Only with ids that begin so
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Created at this time or later: ISO 8601, or how long ago (2h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    created_after: Option<String>,
+    /// Created at this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    created_before: Option<String>,
+    /// How many to list
+    #[arg(long, default_value_t = 100, conflicts_with = "all")]
+    top: usize,
+    /// List all
+    #[arg(long)]
+    all: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    count: bool,
+}
+
+pub(super) fn run(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()> {
+    let mut path = ApiPath::management(&["instances"])
+        .query_if("runtimeStatus", joined(&args.status))
+        .query_if("name", args.name.as_deref())
+        .query_if("customStatus", args.custom_status.as_deref())
+        .query_if("instanceIdPrefix", args.prefix.as_deref())
+        .query_if("createdTimeFrom", args.created_after.as_deref())
+        .query_if("createdTimeTo", args.created_before.as_deref());
+    for (name, value) in &args.tag {
+        path = path.query(&format!("tag.{name}"), value);
+    }
+    let what = "cannot list the orchestrations";
+    if args.count {
+        let count = api.get(&path.query("count", true))?.ok(what)?.json()?;
+        return out.line_or(&count, &field(&count, "count"));
+    }
+    let top = (!args.all).then_some(args.top);
+    path = path.query("top", top.unwrap_or(1000).min(1000)).query("showInput", out.json);
+    let instances = pages::read(api, &path, top, what)?;
+    if out.json {
+        return out.value(&Value::Array(instances));
+    }
+    let mut rows =
+        Rows::new(&["INSTANCE", "NAME", "STATUS", "CREATED", "UPDATED", "CUSTOM STATUS"]);
+    for instance in &instances {
+        let text = |name| field(instance, name);
+        let status = text("runtimeStatus");
+        rows.add(
+            Tone::of_status(&status),
+            [
+                whole_field(instance, "instanceId"),
+                text("name"),
+                status,
+                text("createdTime"),
+                text("lastUpdatedTime"),
+                text("customStatus"),
+            ],
+        );
+    }
+    out.table(&rows, "No orchestrations.")?;
+    if top == Some(instances.len()) && !instances.is_empty() {
+        note("these are not all: --top or --all shows more");
+    }
+    Ok(())
+}

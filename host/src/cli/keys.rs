@@ -1,0 +1,133 @@
+//! `everstate keys …`: who may call what.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::api::{Api, ApiPath, HostArgs};
+use super::output::{Output, Rows, Tone, field, note, whole_field};
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// List the keys; their values are not kept
+    List,
+    /// Make a key and print its value, once
+    Set(KeyArgs),
+    /// Give a key a new value and print it, once; the old one is refused from then on
+    Rotate(KeyArgs),
+    /// Remove a key
+    Delete(KeyArgs),
+}
+
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// What it opens: `management`, `host` (all functions) or `function/NAME`
+    scope: String,
+    /// Its name
+    #[arg(default_value = "default")]
+    name: String,
+}
+
+impl KeyArgs {
+    fn path(&self) -> anyhow::Result<ApiPath> {
+        let mut segments = vec!["keys"];
+        match self.scope.split_once('/') {
+            None if matches!(self.scope.as_str(), "management" | "host") => {
+                segments.push(&self.scope);
+            }
+            Some(("function", function)) if !function.is_empty() => {
+                segments.extend(["function", function]);
+            }
+            _ => bail!(
+                "`{}` is no scope of keys: there are management, host and function/NAME",
+                self.scope
+            ),
+        }
+        segments.push(&self.name);
+        Ok(ApiPath::admin(&segments))
+    }
+}
+
+pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<()> {
+    let (api, out) = args.host.open()?;
+    match &args.command {
+        KeysCommand::List => list(&api, out),
+        KeysCommand::Set(key) => {
+            if exists(&api, key)? {
+                bail!(
+                    "there is a key {} {}: `everstate keys rotate` gives it a new value",
+                    key.scope,
+                    key.name
+                );
+            }
+            make(&api, out, key)
+        }
+        KeysCommand::Rotate(key) => {
+            if !exists(&api, key)? {
+                return Err(missing(key));
+            }
+            make(&api, out, key)
+        }
+        KeysCommand::Delete(key) => {
+            let reply = api.delete(&key.path()?)?;
+            if reply.status == 404 {
+                return Err(missing(key));
+            }
+            reply.ok("cannot delete the key")?;
+            let gone = serde_json::json!({ "scope": key.scope, "name": key.name, "deleted": true });
+            out.line_or(&gone, &format!("Deleted the key {} {}.", key.scope, key.name))
+        }
+    }
+}
+
+fn missing(key: &KeyArgs) -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is no key {} {}: `everstate keys list` shows those there are",
+        key.scope,
+        key.name
+    )
+}
+
+fn read(api: &Api) -> anyhow::Result<Value> {
+    api.get(&ApiPath::admin(&["keys"]))?.ok("cannot list the keys")?.json()
+}
+
+fn list(api: &Api, out: Output) -> anyhow::Result<()> {
+    let keys = read(api)?;
+    if out.json {
+        return out.value(&keys);
+    }
+    let mut rows = Rows::new(&["SCOPE", "NAME", "CREATED"]);
+    for key in keys.as_array().into_iter().flatten() {
+        rows.add(Tone::Plain, [field(key, "scope"), field(key, "name"), field(key, "createdTime")]);
+    }
+    out.table(&rows, "No keys: whoever reaches the host may do everything.")
+}
+
+/// Whether the host has the key. Names of functions have no case.
+fn exists(api: &Api, key: &KeyArgs) -> anyhow::Result<bool> {
+    key.path()?;
+    let keys = read(api)?;
+    let mut keys = keys.as_array().into_iter().flatten();
+    Ok(keys.any(|other| {
+        field(other, "scope").eq_ignore_ascii_case(&key.scope) && field(other, "name") == key.name
+    }))
+}
+
+fn make(api: &Api, out: Output, key: &KeyArgs) -> anyhow::Result<()> {
+    let made = api.post(&key.path()?, None)?.ok("cannot make the key")?.json()?;
+    // The value alone is on standard output, so that a script can take it.
+    out.line_or(&made, &whole_field(&made, "value"))?;
+    if !out.json {
+        note("Keep it: it is not shown again.");
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The command line: which commands there are, and what they take. What they do is in a file for each
+//! group; `run` goes straight to the host.
+
+mod api;
+mod backup;
+mod build;
+mod check;
+mod component;
+mod deploy;
+mod entities;
+mod errors;
+mod files;
+mod functions;
+mod instances;
+mod keys;
+mod locks;
+mod names;
+mod output;
+mod pages;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{HostConfig, Overrides};
+use crate::{host, telemetry};
+
+pub(crate) use errors::one_line;
+
+/// A host for durable functions written as WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "everstate", bin_name = "everstate", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load the functions of a folder and serve their HTTP triggers
+    Run(RunArgs),
+    /// Compile a project to a component
+    Build(build::BuildArgs),
+    /// Bring a component into a running host, take it back, see what was deployed
+    Deploy(deploy::DeployArgs),
+    /// Say which live orchestrations would not go on with new code; changes nothing
+    Check(check::CheckArgs),
+    /// List the functions that a host serves, and the files that are broken
+    Functions(functions::FunctionsArgs),
+    /// See, start and steer orchestrations
+    Instances(instances::InstancesArgs),
+    /// See, call and signal entities
+    Entities(entities::EntitiesArgs),
+    /// List the locks that orchestrations hold
+    Locks(locks::LocksArgs),
+    /// See, make and remove the keys that open a host
+    Keys(keys::KeysArgs),
+    /// Copy the data of a running host to a folder
+    Backup(backup::BackupArgs),
+}
+
+/// Each of these can also stand in the configuration file and in the environment (`EVERSTATE_DATA`, …).
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The folder with the components [default: ./functions]
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
+    /// The folder with the data; made if it is missing [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen; port 0 picks one [default: 127.0.0.1:7071]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The configuration file [default: ./everstate.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Does what the arguments of the process say.
+pub(crate) fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(args) => run_host(args),
+        Command::Build(args) => build::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Functions(args) => functions::run(&args),
+        Command::Instances(args) => instances::run(&args),
+        Command::Entities(args) => entities::run(&args),
+        Command::Locks(args) => locks::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Backup(args) => backup::run(&args),
+    }
+}
+
+fn run_host(args: RunArgs) -> anyhow::Result<()> {
+    let overrides = Overrides { functions: args.functions, data: args.data, listen: args.listen };
+    let config = HostConfig::load(args.config, std::env::vars_os(), overrides)?;
+    telemetry::start(&config.log)?;
+    host::run(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}
