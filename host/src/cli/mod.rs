@@ -15,13 +15,15 @@ mod instances;
 mod keys;
 mod locks;
 mod names;
+mod new;
 mod output;
 mod pages;
+mod reference;
 mod values;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{HostConfig, Overrides};
 use crate::{host, telemetry};
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Load the functions of a folder and serve their HTTP triggers
     Run(RunArgs),
+    /// Make a project
+    New(new::NewArgs),
     /// Compile a project to a component
     Build(build::BuildArgs),
     /// Bring a component into a running host, take it back, see what was deployed
@@ -58,6 +62,10 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Copy the data of a running host to a folder
     Backup(backup::BackupArgs),
+    /// Print what a shell needs to complete commands
+    Completions(reference::CompletionsArgs),
+    /// Print the manual page
+    Man(reference::ManArgs),
 }
 
 /// Each of these can also stand in the configuration file and in the environment (`EVERSTATE_DATA`, …).
@@ -81,6 +89,7 @@ struct RunArgs {
 pub(crate) fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(args) => run_host(args),
+        Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Check(args) => check::run(&args),
@@ -90,6 +99,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Command::Locks(args) => locks::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Completions(args) => reference::completions(&args, Cli::command()),
+        Command::Man(args) => reference::man(&args, Cli::command()),
     }
 }
 
