@@ -301,6 +301,8 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
+    /// The trace that it belongs to, and the span of the request.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// A response.
@@ -340,6 +342,26 @@ pub enum HttpFunctionError {
     /// More is running than the host allows.
     #[error("the host is overloaded")]
     Overloaded,
+}
+
+/// Keeps what guests log for their instances. Must not block, and may drop lines.
+pub trait GuestLog: Send + Sync + fmt::Debug + 'static {
+    /// Takes a line.
+    fn keep(&self, line: GuestLogLine<'_>);
+}
+
+/// A line that a guest logged.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestLogLine<'a> {
+    /// The instance that it was logged for: the orchestration of an activity, the entity, the
+    /// orchestration itself.
+    pub instance_id: &'a InstanceId,
+    /// The function that logged it.
+    pub function: &'a str,
+    /// `error`, `warning`, `information`, `debug` or `trace`.
+    pub level: &'static str,
+    /// What it logged.
+    pub message: &'a str,
 }
 
 /// Makes the responses that tell about an orchestration. The shapes belong to the HTTP surface, the

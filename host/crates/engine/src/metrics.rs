@@ -47,7 +47,7 @@ pub struct OfKind {
 pub struct FunctionLabel(pub Option<FunctionName>);
 
 /// The label of functions that are not known.
-pub const OTHER: &str = "other";
+pub const OTHER: &str = "(other)";
 
 impl EncodeLabelValue for FunctionLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {

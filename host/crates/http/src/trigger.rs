@@ -80,6 +80,7 @@ impl Triggers {
             query: query_parameters(parts.uri.query()),
             headers: text_headers(&parts.headers),
             body,
+            trace: None,
         })
     }
 }

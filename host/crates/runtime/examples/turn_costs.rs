@@ -162,6 +162,7 @@ async fn http_requests(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
         query: Vec::new(),
         headers: vec![("host".to_owned(), "localhost:7071".to_owned())],
         body: bytes::Bytes::new(),
+        trace: None,
     };
     let answer = runtime.handle(function.name.clone(), request.clone()).await?;
     let start = Instant::now();

@@ -26,20 +26,46 @@ pub(crate) async fn run(host: Arc<Host>, item: ActivityWorkItem) -> Result<Paylo
     if item.is_abandoned.load(Ordering::Acquire) {
         return Err(Failure::new("Abandoned", "nobody waits for the result any more"));
     }
+    host.metrics.activities_running.inc();
+    let running = Arc::clone(&host.metrics);
+    // Also when the attempt is dropped on its way.
+    let _no_more = OnDrop(Some(move || {
+        running.activities_running.dec();
+    }));
+    let result = attempt(&host, &item).await;
+    let is_known = item.name.is_http_activity()
+        || host.catalog.find(FunctionKind::Activity, item.name.as_str()).is_some();
+    host.metrics.attempts_of(is_known.then_some(&item.name)).count(result.is_err());
+    result
+}
+
+async fn attempt(host: &Arc<Host>, item: &ActivityWorkItem) -> Result<Payload, Failure> {
     if item.name.is_http_activity() {
-        return durable::run(&host, &item).await;
+        return durable::run(host, item).await;
     }
-    let result = match find(&host, &item).await {
-        Ok((name, code)) => invoke(&host, &code, &item, name).await,
+    let result = match find(host, item).await {
+        Ok((name, code)) => invoke(host, &code, item, name).await,
         Err(error) => Err(error),
     };
     result.unwrap_or_else(|error| {
         let (function, instance) = (&item.name, &item.instance_id);
         tracing::warn!(%function, %instance, "{error}");
+        host.metrics.failed(&error);
         let is_missing = matches!(error, GuestError::FunctionNotFound(..));
         let failure = error.into_failure();
         Err(if is_missing { failure.non_retriable() } else { failure })
     })
+}
+
+/// Does something when it goes.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(act) = self.0.take() {
+            act();
+        }
+    }
 }
 
 /// The newest function of that name, else the one of the orchestration's own code.
@@ -79,7 +105,7 @@ async fn invoke(
         tags: item.tags.clone(),
     };
     let mut live = code.live_activity(host).await?;
-    let run = ClientRun::of_activity(name, item.instance_id.clone(), item.seq);
+    let run = ClientRun::of_activity(name, item);
     let cpu_ms_max = host.config.activity_cpu_ms_max;
     let weight = live.begin(Role::Activity(run), cpu_ms_max, call.input.len());
     let Live { store, guest } = &mut live;

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use everstate_engine::guest::EntityOptions;
 use everstate_types::{ComponentHash, FunctionKind, FunctionName};
@@ -21,6 +22,7 @@ use crate::describe::HttpTrigger;
 use crate::determinism;
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
+use crate::metrics::{Ends, RuntimeMetrics};
 use crate::outgoing;
 use crate::state::GuestState;
 
@@ -52,6 +54,7 @@ pub(crate) struct Catalog {
     linker: Arc<Linker<GuestState>>,
     codes: RwLock<HashMap<ComponentHash, Arc<Code>>>,
     published: RwLock<Published>,
+    metrics: Arc<RuntimeMetrics>,
 }
 
 /// A published function and the code that runs it.
@@ -60,6 +63,8 @@ pub(crate) struct PublishedFunction {
     pub(crate) code: Arc<Code>,
     /// What an entity function says of its entities.
     pub(crate) entity: Arc<EntityOptions>,
+    /// Counts its operations, if it is an entity function.
+    pub(crate) operations: Option<Ends>,
     file_name: String,
     http: Option<HttpTrigger>,
 }
@@ -73,22 +78,31 @@ struct Published {
 }
 
 impl Catalog {
-    pub(crate) fn new(engine: &Engine, data_dir: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn new(
+        engine: &Engine,
+        data_dir: &Path,
+        metrics: Arc<RuntimeMetrics>,
+    ) -> Result<Self, LoadError> {
         let linker = linker(engine).map_err(|error| LoadError::Host(format!("{error:#}")))?;
         Ok(Self {
             compiler: Arc::new(Compiler::new(engine, data_dir)?),
             linker: Arc::new(linker),
             codes: RwLock::default(),
             published: RwLock::default(),
+            metrics,
         })
     }
 
     /// Compiles a component that somebody deployed, unless it is here already.
     pub(crate) async fn deploy(&self, bytes: Vec<u8>) -> Result<Arc<Code>, LoadError> {
         let (compiler, linker) = (Arc::clone(&self.compiler), Arc::clone(&self.linker));
+        let load_time = self.metrics.component_load.clone();
         let compile = move || {
+            let begun = Instant::now();
             let (hash, component) = compiler.deploy(&bytes)?;
-            Code::new(hash, &component, &linker)
+            let code = Code::new(hash, &component, &linker);
+            load_time.observe(begun.elapsed());
+            code
         };
         self.add(spawn_blocking(compile).await)
     }
@@ -141,6 +155,8 @@ impl Catalog {
                     name: function.name.clone(),
                     code: Arc::clone(&component.code),
                     entity: Arc::clone(&function.entity),
+                    operations: (kind == FunctionKind::Entity)
+                        .then(|| self.metrics.operations_of(&function.name)),
                     file_name: component.file_name.clone(),
                     http: function.http.clone(),
                 };
@@ -157,6 +173,11 @@ impl Catalog {
         }
         self.forget_unpublished(host, components);
         conflicts
+    }
+
+    /// How many components are in memory.
+    pub(crate) fn count(&self) -> usize {
+        read(&self.codes).len()
     }
 
     /// Forgets all code.

@@ -6,13 +6,13 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use everstate_engine::Client;
 use everstate_engine::guest::{
     ActivityWorkItem, Awaited, EntityOptions, EntityOutcome, EntityWorkItem, FoundFunction,
-    GuestExecutor, GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest,
-    OrchestrationOutcome, OrchestrationWorkItem, StatusResponses,
+    GuestExecutor, GuestFuture, GuestLog, HttpAnswer, HttpFunctionError, HttpFunctions,
+    HttpRequest, OrchestrationOutcome, OrchestrationWorkItem, StatusResponses,
 };
 use everstate_types::{
     ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload, RequestId,
@@ -29,6 +29,7 @@ use crate::engine::GuestEngine;
 use crate::environment::ActivityEnvironment;
 use crate::error::LoadError;
 use crate::limits::{SharedMemory, Weight};
+use crate::metrics::RuntimeMetrics;
 use crate::outgoing::Outgoing;
 use crate::state::lock;
 use crate::suspended::SuspendedGuests;
@@ -68,6 +69,9 @@ pub(crate) struct Host {
     /// HTTP requests that leave the host.
     pub(crate) outgoing: Outgoing,
     pub(crate) responses: Arc<dyn StatusResponses>,
+    pub(crate) metrics: Arc<RuntimeMetrics>,
+    /// Where lines go that guests log for their instances, if somebody keeps them.
+    pub(crate) log: OnceLock<Arc<dyn GuestLog>>,
     client: RwLock<Option<Client>>,
 }
 
@@ -88,7 +92,8 @@ impl Runtime {
         }
         let unusable = |error: wasmtime::Error| LoadError::Host(format!("{error:#}"));
         let engine = GuestEngine::new(&config).map_err(unusable)?;
-        let catalog = Catalog::new(&engine.engine, data_dir)?;
+        let metrics = Arc::<RuntimeMetrics>::default();
+        let catalog = Catalog::new(&engine.engine, data_dir, Arc::clone(&metrics))?;
         let suspended =
             SuspendedGuests::new(engine.suspended_guests_max, config.suspended_bytes_max);
         let shared_memory = Arc::new(SharedMemory::new(config.shared_memory_bytes_max));
@@ -105,9 +110,29 @@ impl Runtime {
             suspended: Mutex::new(suspended),
             idle_guests: AtomicUsize::new(0),
             responses,
+            metrics,
+            log: OnceLock::new(),
             client: RwLock::new(None),
         };
         Ok(Self { owner: Arc::new(Owner { host: Arc::new(host) }) })
+    }
+
+    /// Where the lines go that guests log for their instances. Counts once.
+    pub fn keep_logs_in(&self, log: Arc<dyn GuestLog>) {
+        self.host().log.get_or_init(|| log);
+    }
+
+    /// What is counted and measured of guests, with how things stand now.
+    #[must_use]
+    pub fn read_metrics(&self) -> &RuntimeMetrics {
+        let host = self.host();
+        let as_gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let (guests, bytes) = lock(&host.suspended).held();
+        host.metrics.suspended_guests.set(as_gauge(guests));
+        host.metrics.suspended_bytes.set(as_gauge(bytes));
+        host.metrics.idle_guests.set(as_gauge(host.idle_guests.load(Ordering::Relaxed)));
+        host.metrics.components.set(as_gauge(host.catalog.count()));
+        &host.metrics
     }
 
     /// Lets go of the engine and of all kept guests. For the end of an orderly stop, when nothing

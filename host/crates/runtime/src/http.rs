@@ -26,7 +26,8 @@ pub(crate) async fn handle(
         return Err(HttpFunctionError::Overloaded);
     };
     let mut request = request;
-    let run = ClientRun::of_request(function.name.clone(), std::mem::take(&mut request.base_url));
+    let base_url = std::mem::take(&mut request.base_url);
+    let run = ClientRun::of_request(function.name.clone(), base_url, request.trace.take());
     let failed = |failure: Failure| {
         tracing::warn!(function = %name, error_type = failure.error_type, "{}", failure.error_message);
         HttpFunctionError::Failed { name: name.clone(), failure }
@@ -36,7 +37,10 @@ pub(crate) async fn handle(
             Ok(HttpAnswer { response: response(response_of_guest), seq: run.seq() })
         }
         Ok((Err(reported), _)) => Err(failed(reported)),
-        Err(error) => Err(failed(error.into_failure())),
+        Err(error) => {
+            host.metrics.failed(&error);
+            Err(failed(error.into_failure()))
+        }
     }
 }
 

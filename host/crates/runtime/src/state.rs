@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use everstate_engine::guest::GuestLogLine;
 use everstate_engine::storage::CommitSeq;
-use everstate_types::InstanceId;
+use everstate_types::{InstanceId, TraceContext};
 use tokio::task::yield_now;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -98,25 +99,31 @@ impl GuestState {
     /// Writes a line of the guest to the log, and an orchestrator's to its history too. What is
     /// replayed was written before.
     pub(crate) fn log(&self, level: tracing::Level, line: &str) {
-        let (function, instance) = match &self.role {
+        let mut trace = None;
+        let (function, instance_id) = match &self.role {
             Role::Orchestrator(script) => {
                 let mut script = lock(script);
                 if script.is_replaying() {
                     return;
                 }
                 script.keep_log_line(level_name(level), line);
-                (script.item.name.to_string(), script.item.instance_id.to_string())
+                (script.item.name.to_string(), Some(script.item.instance_id.clone()))
             }
             Role::Entity(run) => {
-                (run.entity.name().to_owned(), InstanceId::to_string(&run.entity.instance_id()))
+                trace = run.trace.as_deref();
+                (run.entity.name().to_owned(), Some(run.entity.instance_id()))
             }
             Role::Http(run) | Role::Activity(run) => {
-                let instance = run.instance_id.as_ref().map(InstanceId::to_string);
-                (run.function.to_string(), instance.unwrap_or_default())
+                trace = run.trace.as_deref();
+                (run.function.to_string(), run.instance_id.clone())
             }
             Role::Describe | Role::Idle | Role::IdleActivity => Default::default(),
         };
-        log_line(level, &function, &instance, line);
+        log_line(level, &function, instance_id.as_ref(), trace, line);
+        if let (Some(log), Some(instance_id)) = (self.host.log.get(), &instance_id) {
+            let (level, message) = (level_name(level), line);
+            log.keep(GuestLogLine { instance_id, function: &function, level, message });
+        }
     }
 
     /// Sends what the guest has written to its standard streams to the log.
@@ -162,12 +169,12 @@ impl WasiView for GuestState {
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let seq = match &self.role {
-            Role::Activity(run) => run.seq(),
-            _ => CommitSeq::default(),
+        let (seq, trace) = match &self.role {
+            Role::Activity(run) => (run.seq(), run.trace.clone()),
+            _ => (CommitSeq::default(), None),
         };
         let http = self.http.get_or_insert_with(|| Box::new(OutgoingHttp::new(&self.host)));
-        http.view(&mut self.table, seq)
+        http.view(&mut self.table, seq, trace)
     }
 }
 
@@ -191,13 +198,29 @@ fn level_name(level: tracing::Level) -> &'static str {
     }
 }
 
-/// A log line of a guest; the level has to be known to `tracing` when it is compiled.
-fn log_line(level: tracing::Level, function: &str, instance: &str, line: &str) {
+/// A log line of a guest, with what is known of it.
+fn log_line(
+    level: tracing::Level,
+    function: &str,
+    instance: Option<&InstanceId>,
+    trace: Option<&TraceContext>,
+    line: &str,
+) {
+    let instance = instance.map(tracing::field::display);
+    let trace_id = trace.map(|trace| tracing::field::display(format!("{:032x}", trace.trace_id)));
+    // The level has to be known to `tracing` when it is compiled.
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::event!(
+                target: "guest", tracing::Level::$level, function, instance, trace_id, "{line}"
+            )
+        };
+    }
     match level {
-        tracing::Level::ERROR => tracing::error!(target: "guest", function, instance, "{line}"),
-        tracing::Level::WARN => tracing::warn!(target: "guest", function, instance, "{line}"),
-        tracing::Level::INFO => tracing::info!(target: "guest", function, instance, "{line}"),
-        tracing::Level::DEBUG => tracing::debug!(target: "guest", function, instance, "{line}"),
-        tracing::Level::TRACE => tracing::trace!(target: "guest", function, instance, "{line}"),
+        tracing::Level::ERROR => event!(ERROR),
+        tracing::Level::WARN => event!(WARN),
+        tracing::Level::INFO => event!(INFO),
+        tracing::Level::DEBUG => event!(DEBUG),
+        tracing::Level::TRACE => event!(TRACE),
     }
 }

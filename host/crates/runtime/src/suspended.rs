@@ -50,6 +50,11 @@ impl SuspendedGuests {
         Self { guests_max, bytes_max, ..Self::default() }
     }
 
+    /// How many are kept, and their bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.guests.len(), self.bytes)
+    }
+
     /// Takes out the guest that can go on with `item`. The second value is a guest of the same
     /// instance that cannot; drop it outside the lock.
     pub(crate) fn take(

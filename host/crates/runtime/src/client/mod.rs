@@ -6,8 +6,9 @@ mod query;
 
 use everstate_engine::ClientError;
 use everstate_engine::client::{Client, ConflictPolicy, Observed, StartRequest};
+use everstate_engine::guest::ActivityWorkItem;
 use everstate_engine::storage::CommitSeq;
-use everstate_types::{FunctionName, InstanceId, Payload, Timestamp};
+use everstate_types::{FunctionName, InstanceId, Payload, Timestamp, TraceContext};
 
 use self::entity::{Operation, SignalledEntities};
 use crate::bindings::imports::client::{
@@ -32,22 +33,31 @@ pub(crate) struct ClientRun {
     /// The last state change that the function has seen.
     seq: CommitSeq,
     signalled: SignalledEntities,
+    /// The trace that it belongs to, and its own span.
+    pub(crate) trace: Option<Box<TraceContext>>,
 }
 
 impl ClientRun {
-    pub(crate) fn of_request(function: FunctionName, base_url: String) -> Self {
+    pub(crate) fn of_request(
+        function: FunctionName,
+        base_url: String,
+        trace: Option<Box<TraceContext>>,
+    ) -> Self {
         let (base_url, seq) = (Some(base_url), CommitSeq::default());
-        Self { function, instance_id: None, base_url, seq, signalled: SignalledEntities::default() }
+        let signalled = SignalledEntities::default();
+        Self { function, instance_id: None, base_url, seq, signalled, trace }
     }
 
     /// An activity depends on the state change that scheduled it.
-    pub(crate) fn of_activity(
-        function: FunctionName,
-        instance_id: InstanceId,
-        seq: CommitSeq,
-    ) -> Self {
-        let (instance_id, signalled) = (Some(instance_id), SignalledEntities::default());
-        Self { function, instance_id, base_url: None, seq, signalled }
+    pub(crate) fn of_activity(function: FunctionName, item: &ActivityWorkItem) -> Self {
+        Self {
+            function,
+            instance_id: Some(item.instance_id.clone()),
+            base_url: None,
+            seq: item.seq,
+            signalled: SignalledEntities::default(),
+            trace: item.trace.clone(),
+        }
     }
 
     /// The last state change that the function has seen.
@@ -317,9 +327,10 @@ impl GuestState {
     /// The engine's client, if what is being run may use it.
     fn client(&self) -> Answer<Client> {
         let instead = match &self.role {
-            Role::Http(_) | Role::Activity(_) => {
+            Role::Http(run) | Role::Activity(run) => {
                 let missing = || HostFault("the engine is not connected".to_owned());
-                return Ok(Ok(self.host.client().ok_or_else(missing)?));
+                let client = self.host.client().ok_or_else(missing)?;
+                return Ok(Ok(client.in_trace(run.trace.clone())));
             }
             Role::Orchestrator(_) => "an orchestrator cannot use `client`; use an activity",
             Role::Entity(_) => "an entity cannot use `client`; use `entity-context`",

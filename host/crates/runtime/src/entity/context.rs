@@ -8,7 +8,7 @@ use everstate_types::limits::{
     ENTITY_EFFECTS_BYTES_MAX, ENTITY_EFFECTS_MAX, ENTITY_INDEX_VALUE_BYTES_MAX, ENTITY_INDEXES_MAX,
 };
 use everstate_types::{
-    EntityId, EntityState, FunctionKind, InstanceId, Payload, RequestId, Timestamp,
+    EntityId, EntityState, FunctionKind, InstanceId, Payload, RequestId, Timestamp, TraceContext,
 };
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ pub(crate) struct EntityRun {
     effects: Vec<EntityEffect>,
     /// What the effects carry.
     effects_bytes: usize,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<Box<TraceContext>>,
 }
 
 impl EntityRun {
@@ -51,6 +53,7 @@ impl EntityRun {
             state,
             effects: Vec::new(),
             effects_bytes: 0,
+            trace: operation.trace.clone(),
         }
     }
 

@@ -44,6 +44,9 @@ pub(crate) async fn run(host: Arc<Host>, item: EntityWorkItem) -> EntityOutcome 
     for (operation, batch_position) in operations.into_iter().zip(0..) {
         let place = Place { entity: &entity, batch_size, batch_position };
         let (outcome, is_sound) = operate(&host, &function, place, operation, &mut state).await;
+        if let Some(operations) = &function.operations {
+            operations.count(outcome.result.is_err());
+        }
         results.push(outcome);
         // Guests give way at ticks, but what is shorter than a tick never sees one.
         if resumed.elapsed() >= Duration::from_millis(EPOCH_TICK_MS) {
@@ -101,6 +104,7 @@ async fn operate(
         }
         Ok(Err(failure)) => (OperationOutcome { result: Err(failure), effects: Vec::new() }, true),
         Err(error) => {
+            host.metrics.failed(&error);
             let function = function.name.as_str();
             tracing::warn!(function, instance = %entity, operation = operation.name, "{error}");
             (OperationOutcome { result: Err(error.into_failure()), effects: Vec::new() }, false)

@@ -43,7 +43,12 @@ pub(crate) async fn run(host: Arc<Host>, item: OrchestrationWorkItem) -> Orchest
             guest
         }
         None => match host.catalog.code(item.component).await {
-            Ok(code) => begin(&host, code, item),
+            Ok(code) => {
+                if !item.history.is_empty() {
+                    host.metrics.replays.inc();
+                }
+                begin(&host, code, item)
+            }
             Err(error) => return Script::new(item).end(Err(error.into_failure())),
         },
     };
@@ -130,6 +135,7 @@ fn conclude(
         Ok(Ok(output)) => (output_of(output, &script, host.config.payload_bytes_max), None),
         Ok(Err(failure)) => (Err(failure), None),
         Err(error) => {
+            host.metrics.failed(&error);
             let problem = error.to_string();
             (Err(error.into_failure()), Some(problem))
         }

@@ -20,7 +20,7 @@ use hyper::{Method, Request, Uri};
 use serde::{Deserialize, Serialize};
 use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
 
-use super::{SendError, Times, send};
+use super::{SendError, Times, add_trace, send};
 use crate::error::GuestError;
 use crate::executor::Host;
 
@@ -64,8 +64,9 @@ enum BadCall {
 
 /// Runs the activity.
 pub(crate) async fn run(host: &Host, item: &ActivityWorkItem) -> Result<Payload, Failure> {
-    let (request, total) = request(&item.input)
+    let (mut request, total) = request(&item.input)
         .map_err(|error| Failure::new("InvalidInput", error.to_string()).non_retriable())?;
+    add_trace(request.headers_mut(), item.trace.as_deref());
     let wall = Duration::from_millis(host.config.activity_wall_ms_max);
     let times = Times { total: Some(total.map_or(wall, |t| t.min(wall))), ..Times::default() };
     let result = exchange(host, item, request, times).await.map_err(|error| failure(&error))?;

@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use everstate_engine::storage::CommitSeq;
+use everstate_types::TraceContext;
 use hyper::body::Body;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Request, Response, Uri};
 use rustls::{ClientConfig, RootCertStore};
@@ -30,6 +32,9 @@ use crate::error::LoadError;
 use crate::executor::Host;
 
 pub(crate) use self::wasi::{OutgoingHttp, add_to_linker};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What all requests share.
 pub(crate) struct Outgoing {
@@ -168,10 +173,39 @@ where
     }
 }
 
+/// Says which trace a request belongs to, unless its sender has said it.
+fn add_trace(headers: &mut HeaderMap, trace: Option<&TraceContext>) {
+    let Some(trace) = trace.filter(|_| !headers.contains_key(TRACEPARENT)) else { return };
+    let parent = HeaderValue::try_from(trace.to_string()).expect("it has hexadecimal digits");
+    headers.insert(TRACEPARENT, parent);
+    if let Ok(state) = HeaderValue::try_from(&trace.state)
+        && !state.is_empty()
+    {
+        headers.insert(TRACESTATE, state);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Outgoing, SendError};
+    use everstate_types::TraceContext;
+    use hyper::header::{HeaderMap, HeaderValue};
+
+    use super::{Outgoing, SendError, TRACEPARENT, TRACESTATE, add_trace};
     use crate::config::OutgoingHttpConfig;
+
+    #[test]
+    fn request_says_its_trace_unless_the_guest_has() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::parse(text).map(|trace| trace.with_state("a=1"));
+        let mut headers = HeaderMap::new();
+        add_trace(&mut headers, None);
+        assert!(headers.is_empty());
+        add_trace(&mut headers, trace.as_ref());
+        assert_eq!((&headers[TRACEPARENT], &headers[TRACESTATE]), (text, "a=1"));
+        let mut own = HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_static("own"))]);
+        add_trace(&mut own, trace.as_ref());
+        assert_eq!((own.len(), &own[TRACEPARENT]), (1, "own"));
+    }
 
     #[test]
     fn destination_is_the_host_and_port_of_an_absolute_uri() {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use everstate_engine::storage::CommitSeq;
+use everstate_types::TraceContext;
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use wasmtime::StoreContextMut;
@@ -20,7 +21,7 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 
-use super::{SendError, Times, send};
+use super::{SendError, Times, add_trace, send};
 use crate::executor::Host;
 use crate::state::{GuestState, Role};
 
@@ -50,7 +51,7 @@ pub(crate) struct OutgoingHttp {
 
 impl OutgoingHttp {
     pub(crate) fn new(host: &Arc<Host>) -> Self {
-        let hooks = Hooks { host: Arc::clone(host), seq: CommitSeq::default() };
+        let hooks = Hooks { host: Arc::clone(host), seq: CommitSeq::default(), trace: None };
         Self { context: WasiHttpCtx::new(), hooks }
     }
 
@@ -59,8 +60,10 @@ impl OutgoingHttp {
         &'a mut self,
         table: &'a mut ResourceTable,
         seq: CommitSeq,
+        trace: Option<Box<TraceContext>>,
     ) -> WasiHttpCtxView<'a> {
         self.hooks.seq = seq;
+        self.hooks.trace = trace;
         WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.context }
     }
 }
@@ -99,6 +102,8 @@ struct Hooks {
     host: Arc<Host>,
     /// What the guest has seen.
     seq: CommitSeq,
+    /// The trace that it belongs to.
+    trace: Option<Box<TraceContext>>,
 }
 
 type Sent = Result<(Response<WasiBody>, Driver), Error>;
@@ -109,11 +114,12 @@ type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _errors_of_response: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let (host, seq) = (Arc::clone(&self.host), self.seq);
+        add_trace(request.headers_mut(), self.trace.as_deref());
         let options = options.unwrap_or_default();
         let times = Times {
             total: None,

@@ -21,6 +21,7 @@ pub(crate) fn request(route_values: &[(&str, &str)]) -> HttpRequest {
         query: Vec::new(),
         headers: Vec::new(),
         body: Bytes::new(),
+        trace: None,
     }
 }
 
