@@ -31,8 +31,8 @@ use crate::guest::{
 };
 use crate::metrics::KnownCounters;
 use crate::partition::{
-    Effects, EntityRead, Fact, Gate, Input, Moment, OperationCall, Partition, PartitionLimits,
-    Reply, ReplyTo, Request, Work,
+    Effects, EntityRead, Fact, Gate, Input, LifecycleChange, Moment, OperationCall, Partition,
+    PartitionLimits, Reply, ReplyTo, Request, Stopped, Work,
 };
 use crate::storage::{Cached, CommitSeq};
 use crate::task_hub::Node;
@@ -193,6 +193,9 @@ impl Lane {
         for id in forgotten.into_iter().chain(effects.forgotten) {
             node.executor.forget(&id);
         }
+        for stopped in effects.stopped {
+            self.try_newer_code(node, stopped);
+        }
         for id in effects.loads {
             self.load(node, id);
         }
@@ -208,6 +211,21 @@ impl Lane {
         for lane in to_drive {
             lane.drive(node);
         }
+    }
+
+    /// Resumes an orchestration that has just stopped with code that is not the newest any more. That is
+    /// looked up after its stop was staged: whoever deploys code later finds it among what has stopped.
+    fn try_newer_code(self: &Arc<Self>, node: &Arc<Node>, stopped: Stopped) {
+        let Stopped { instance_id, name, component } = stopped;
+        let newest = node.executor.find(FunctionKind::Orchestrator, name.as_str());
+        if newest.is_none_or(|newest| Some(newest.component) == component) {
+            return;
+        }
+        let change = LifecycleChange::Resume { reason: Some("there is newer code".to_owned()) };
+        // Nobody waits: if it was resumed or terminated meanwhile, that is as well.
+        let reply_to = ReplySender(oneshot::channel().0);
+        let request = Request::Change { instance_id, change, reply_to };
+        self.submit(node, Input::Request(request));
     }
 
     fn load(self: &Arc<Self>, node: &Arc<Node>, id: InstanceId) {

@@ -1,6 +1,6 @@
 //! What clients do with orchestrations that exist.
 
-use everstate_types::{InstanceId, Payload};
+use everstate_types::{ComponentHash, InstanceId, Payload};
 use uuid::Uuid;
 
 use super::{Client, ConflictPolicy, Observed, StartRequest, refusal};
@@ -93,6 +93,20 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Pins an orchestration that has not ended to other code. The caller has seen that the code is kept,
+    /// has the orchestrator and follows the history; if it does not after all, the orchestration stops as
+    /// if it had been rewound with such code. One that has stopped so already tries the newest code.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended.
+    pub async fn migrate(
+        &self,
+        instance_id: &InstanceId,
+        component: ComponentHash,
+    ) -> Result<Observed<()>, ClientError> {
+        self.change(instance_id, LifecycleChange::Migrate { component }).await
     }
 
     /// Starts an orchestration again with its name, input and tags: under a new id, or under its own

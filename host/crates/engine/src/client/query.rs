@@ -1,7 +1,7 @@
 //! Finding orchestrations. What was answered before a query is seen by it: it waits until that is
 //! durable, and then asks the storage.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use everstate_types::{ComponentHash, RuntimeStatus};
@@ -147,22 +147,36 @@ impl Client {
         }
     }
 
-    /// The components that orchestrations are pinned to which have not ended.
+    /// The components that orchestrations are pinned to which have not ended, and how many each.
     ///
     /// # Errors
     /// If the host is stopping.
-    pub async fn pinned_components(&self) -> Result<HashSet<ComponentHash>, ClientError> {
-        let mut query =
-            sweep(vec![RuntimeStatus::Pending, RuntimeStatus::Running, RuntimeStatus::Suspended]);
-        let mut pinned = HashSet::new();
+    pub async fn pinned_components(&self) -> Result<HashMap<ComponentHash, u64>, ClientError> {
+        let mut pinned = HashMap::new();
+        let mut continuation = None;
         loop {
-            let page = self.query_instances(query.clone()).await?.value;
-            pinned.extend(page.instances.iter().filter_map(|(_, record)| record.component));
-            query.continuation = page.continuation;
-            if query.continuation.is_none() {
+            let page = self.live_instances(continuation).await?;
+            for component in page.instances.iter().filter_map(|(_, record)| record.component) {
+                *pinned.entry(component).or_default() += 1;
+            }
+            continuation = page.continuation;
+            if continuation.is_none() {
                 return Ok(pinned);
             }
         }
+    }
+
+    /// A page of the orchestrations that have not ended. `None`: the first one.
+    ///
+    /// # Errors
+    /// If the continuation is none that a page had, or the host is stopping.
+    pub async fn live_instances(
+        &self,
+        continuation: Option<String>,
+    ) -> Result<InstancePage, ClientError> {
+        let alive = vec![RuntimeStatus::Pending, RuntimeStatus::Running, RuntimeStatus::Suspended];
+        let query = InstanceQuery { continuation, ..sweep(alive) };
+        Ok(self.query_instances(query).await?.value)
     }
 
     async fn read<T: Send + 'static>(

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use everstate_types::{
-    DelayedKey, ExecutionId, ExecutionStart, Failure, FunctionName, HistoryEvent, InstanceId,
-    Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, SpanId, Timestamp,
-    TraceContext,
+    ComponentHash, DelayedKey, ExecutionId, ExecutionStart, Failure, FunctionName, HistoryEvent,
+    InstanceId, Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, SpanId,
+    Timestamp, TraceContext,
 };
 
 use super::Moment;
@@ -306,6 +306,11 @@ pub enum LifecycleChange {
         /// Whether finished children that it waited for are removed too.
         recurse: bool,
     },
+    /// It is pinned to other code.
+    Migrate {
+        /// The code, which has the orchestrator and follows the history.
+        component: ComponentHash,
+    },
 }
 
 impl LifecycleChange {
@@ -317,6 +322,7 @@ impl LifecycleChange {
             Self::Resume { .. } => "resume",
             Self::Rewind { .. } => "rewind",
             Self::Purge { .. } => "purge",
+            Self::Migrate { .. } => "migrate",
         }
     }
 }
@@ -426,6 +432,17 @@ pub struct EntityRead<R> {
     pub gate: Gate,
 }
 
+/// An orchestration that stopped because its code does not follow its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The orchestration.
+    pub instance_id: InstanceId,
+    /// The orchestrator.
+    pub name: FunctionName,
+    /// The code that does not fit.
+    pub component: Option<ComponentHash>,
+}
+
 /// What a turn wants done, in this order: stage `changes`, `sent` and `delayed` as one; send, run,
 /// load, answer.
 #[derive(Debug)]
@@ -444,6 +461,9 @@ pub struct Effects<R> {
     pub loads: Vec<InstanceId>,
     /// Orchestrations whose kept guests are of no use any more.
     pub forgotten: Vec<InstanceId>,
+    /// Orchestrations that stopped because their code does not follow their history. If there is newer
+    /// code by now, they are to be resumed: whoever announced it may not have seen them stop.
+    pub stopped: Vec<Stopped>,
     /// Answers, and what each has to wait for.
     pub replies: Vec<(R, Reply, Gate)>,
     /// What is told to observers.
@@ -496,6 +516,7 @@ impl<R> Default for Effects<R> {
             reads: Vec::new(),
             loads: Vec::new(),
             forgotten: Vec::new(),
+            stopped: Vec::new(),
             replies: Vec::new(),
             facts: Vec::new(),
             inbox_peak: 0,

@@ -30,7 +30,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use self::eviction::Eviction;
 pub use self::input::{
     ActivityRef, Effects, EntityRead, Fact, Gate, Input, LifecycleChange, OperationCall, Reply,
-    ReplyTo, Request, Seen, StartRequest, WaitFor, Work,
+    ReplyTo, Request, Seen, StartRequest, Stopped, WaitFor, Work,
 };
 pub use self::orchestration::{Explained, OpenReason, SoughtLock};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};

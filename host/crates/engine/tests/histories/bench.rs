@@ -12,7 +12,7 @@ use everstate_engine::guest::{
 };
 use everstate_engine::partition::{
     Effects, Input, LifecycleChange, Moment, Partition, PartitionLimits, Reply, ReplyTo, Request,
-    StartRequest, Work,
+    StartRequest, Stopped, Work,
 };
 use everstate_engine::storage::{CommitBatch, CommitSeq};
 use everstate_types::{
@@ -231,6 +231,9 @@ impl Bench {
             self.partition.end_turn(moment, staged.seq);
             self.delayed.extend(effects.delayed);
             self.replies.extend(effects.replies.into_iter().map(|(_, reply, _)| reply));
+            for stopped in effects.stopped {
+                self.try_newer_code(stopped);
+            }
             for loaded in effects.loads {
                 self.inputs.push_back(Input::Loaded(loaded, None));
             }
@@ -242,6 +245,16 @@ impl Bench {
                 let id = MessageId(staged.first_message_id.0 + offset);
                 self.deliver(MessageKey::Sent(id), message);
             }
+        }
+    }
+
+    /// As a lane does: what has stopped with code that is not the newest tries that.
+    fn try_newer_code(&mut self, stopped: Stopped) {
+        if stopped.component != Some(self.component) {
+            let (instance_id, reply_to) = (stopped.instance_id, Caller);
+            let change = LifecycleChange::Resume { reason: Some("newer code".to_owned()) };
+            let request = Request::Change { instance_id, change, reply_to };
+            self.inputs.push_back(Input::Request(request));
         }
     }
 

@@ -228,6 +228,76 @@ fn diverged_orchestration_stops_keeps_its_messages_and_goes_on_with_new_code() {
 }
 
 #[test]
+fn code_that_came_before_an_orchestration_stopped_is_tried_at_once() {
+    let mut bench = Bench::new(&[("Picky", picky)]);
+    bench.start("Picky", "null").expect("started");
+    bench.component = ComponentHash([2; 32]);
+    bench.raise("Picky", "go", "1").expect("alive");
+    assert_eq!(status(&mut bench, "Picky"), RuntimeStatus::Completed);
+    assert_eq!(bench.components[1..], [ComponentHash([1; 32]), ComponentHash([2; 32])]);
+}
+
+fn migrate(to: u8) -> LifecycleChange {
+    LifecycleChange::Migrate { component: ComponentHash([to; 32]) }
+}
+
+#[test]
+fn migrated_orchestration_goes_on_with_its_new_code_and_its_history_says_so() {
+    let mut bench = Bench::new(&[("Patient", patient)]);
+    bench.start("Patient", "null").expect("started");
+    bench.raise("Patient", "go", "1").expect("alive");
+    bench.change("Patient", migrate(2)).expect("alive");
+    let record = bench.record("Patient").expect("it exists");
+    assert_eq!(record.component, Some(ComponentHash([2; 32])));
+    assert_eq!(bench.components, [ComponentHash([1; 32]); 2], "no turn runs because of it");
+    bench.change("Patient", migrate(2)).expect("it changes nothing");
+    bench.raise("Patient", "go", "2").expect("alive");
+    assert_eq!(bench.components[2..], [ComponentHash([2; 32])]);
+    assert_golden("migrated", &bench.history("Patient"));
+    bench.change("Patient", migrate(3)).expect_err("it has ended");
+}
+
+#[test]
+fn orchestration_that_is_migrated_before_its_start_begins_with_the_new_code() {
+    let mut bench = Bench::new(&[("Patient", patient)]);
+    bench.start_with("Patient", "null", Some(1_000), ConflictPolicy::Fail).expect("started");
+    bench.component = ComponentHash([2; 32]);
+    bench.change("Patient", migrate(2)).expect("alive");
+    assert_eq!(status(&mut bench, "Patient"), RuntimeStatus::Pending);
+    bench.pass(1_000);
+    assert_eq!(bench.components, [ComponentHash([2; 32])]);
+    assert_eq!(status(&mut bench, "Patient"), RuntimeStatus::Running);
+}
+
+#[test]
+fn paused_orchestration_is_migrated_and_stays_paused() {
+    let mut bench = Bench::new(&[("Patient", patient)]);
+    bench.start("Patient", "null").expect("started");
+    bench.change("Patient", LifecycleChange::Suspend { reason: None }).expect("runs");
+    bench.change("Patient", migrate(2)).expect("alive");
+    assert_eq!(status(&mut bench, "Patient"), RuntimeStatus::Suspended);
+    bench.change("Patient", LifecycleChange::Resume { reason: None }).expect("paused");
+    bench.raise("Patient", "go", "1").expect("alive");
+    assert_eq!(bench.components[1..], [ComponentHash([2; 32])]);
+}
+
+#[test]
+fn orchestration_that_diverges_on_the_code_it_was_migrated_to_stops_and_takes_the_newest_later() {
+    let mut bench = Bench::new(&[("Picky", picky)]);
+    bench.component = ComponentHash([2; 32]);
+    bench.start("Picky", "null").expect("started");
+    bench.component = ComponentHash([1; 32]);
+    bench.change("Picky", migrate(1)).expect("alive");
+    bench.raise("Picky", "go", "1").expect("alive");
+    assert_eq!(status(&mut bench, "Picky"), RuntimeStatus::Suspended);
+    bench.change("Picky", migrate(1)).expect("it tries again");
+    assert_eq!(status(&mut bench, "Picky"), RuntimeStatus::Suspended);
+    bench.component = ComponentHash([3; 32]);
+    bench.change("Picky", migrate(3)).expect("it goes on");
+    assert_eq!(status(&mut bench, "Picky"), RuntimeStatus::Completed);
+}
+
+#[test]
 fn purge_takes_only_what_has_ended_and_its_children() {
     let scripts: [(&'static str, super::bench::Script); 2] =
         [("Family", family), ("Middle", patient)];

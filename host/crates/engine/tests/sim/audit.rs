@@ -282,6 +282,10 @@ fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[Histo
             EventKind::EventRaised { .. } => {
                 assert!(in_turn && has_begun, "before the start: {}", context());
             }
+            // It was moved to other code.
+            EventKind::GenericEvent { .. } => {
+                assert!(!in_turn && has_begun, "within a turn: {}", context());
+            }
             _ => assert!(in_turn || completes(event).is_some(), "no turn: {}", context()),
         }
     }

@@ -288,6 +288,9 @@ impl World {
     fn deploy(&mut self) {
         self.newest = if self.rng.random_bool(0.5) { SOUND } else { BROKEN };
         self.resume(|failed| failed);
+        if self.rng.random_bool(0.3) {
+            self.migrate();
+        }
     }
 
     /// Lets suspended orchestrations go on, by whether their code did not fit.
@@ -300,13 +303,31 @@ impl World {
             })
             .map(|(id, ..)| id.clone())
             .collect();
-        for instance_id in &suspended {
-            let change = LifecycleChange::Resume { reason: None };
-            let reply_to = ReplyId::nobody();
-            let instance_id = instance_id.clone();
-            self.request(Request::Change { instance_id, change, reply_to });
+        let is_any = !suspended.is_empty();
+        for instance_id in suspended {
+            self.change(instance_id, LifecycleChange::Resume { reason: None });
         }
-        !suspended.is_empty()
+        is_any
+    }
+
+    /// Moves some of what has not ended to the newest code, whether that fits or not.
+    fn migrate(&mut self) {
+        let alive: Vec<_> = self
+            .storage
+            .orchestrations()
+            .filter(|(_, record, _)| !record.status.is_finished())
+            .map(|(id, ..)| id.clone())
+            .collect();
+        for instance_id in alive {
+            if self.rng.random_bool(0.5) {
+                self.change(instance_id, LifecycleChange::Migrate { component: self.newest });
+            }
+        }
+    }
+
+    /// Changes where an orchestration is in its life, and does not wait for the answer.
+    fn change(&mut self, instance_id: InstanceId, change: LifecycleChange) {
+        self.request(Request::Change { instance_id, change, reply_to: ReplyId::nobody() });
     }
 
     pub(crate) fn request(&mut self, request: Request<ReplyId>) {
@@ -385,6 +406,12 @@ impl World {
             self.delayed.remove(&key);
         }
         lane.loads.append(&mut effects.loads);
+        for stopped in effects.stopped {
+            if stopped.component != Some(self.newest) {
+                let change = LifecycleChange::Resume { reason: None };
+                self.change(stopped.instance_id, change);
+            }
+        }
         for mut work in effects.work {
             match &mut work {
                 Work::Activity { item, .. } => item.seq = staged.seq,

@@ -10,7 +10,7 @@ use everstate_types::{
     MessageKey, OrchestrationStatus, ParentInstance, Payload, RuntimeStatus,
 };
 
-use super::super::input::{Effects, Fact, ReplyTo};
+use super::super::input::{Effects, Fact, ReplyTo, Stopped};
 use super::super::slot::{Orchestration, OrchestrationSlot, RunningTurn};
 use super::super::{Moment, SlotTurn};
 use super::actions::start_message;
@@ -178,6 +178,11 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let row = state.append(vec![HistoryEvent::new(state.record.updated_at, kind)]);
         effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
         effects.forgotten.push(turn.id.clone());
+        effects.stopped.push(Stopped {
+            instance_id: turn.id.clone(),
+            name: state.record.name.clone(),
+            component: state.record.component,
+        });
     }
 }
 

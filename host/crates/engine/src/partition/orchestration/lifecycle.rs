@@ -1,10 +1,10 @@
-//! What clients do with an orchestration: terminate, suspend, resume, rewind, purge.
+//! What clients do with an orchestration: terminate, suspend, resume, rewind, purge, migrate.
 //!
 //! A change that came while a turn runs is done after it, so that the history has one order; a
 //! termination is done at once, and the turn is dropped.
 
 use everstate_types::{
-    EventKind, HistoryEvent, Message, MessageBody, ParentInstance, RuntimeStatus,
+    ComponentHash, EventKind, HistoryEvent, Message, MessageBody, ParentInstance, RuntimeStatus,
 };
 
 use super::super::input::{Effects, LifecycleChange, Reply, ReplyTo};
@@ -42,6 +42,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             LifecycleChange::Resume { reason } => self.resume(moment, reason, turn, effects),
             LifecycleChange::Rewind { reason } => self.rewind(moment, reason, turn, effects),
             LifecycleChange::Purge { recurse } => self.purge(recurse, turn, effects),
+            LifecycleChange::Migrate { component } => {
+                self.migrate(moment, component, turn, effects);
+            }
         }
         effects.replies.push((reply_to, Reply::Accepted, turn.gate()));
     }
@@ -51,7 +54,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let Some(state) = &self.state else { return Some(ClientError::NotFound(turn.id.clone())) };
         let status = state.record.status;
         let is_allowed = match change {
-            LifecycleChange::Terminate { .. } => !status.is_finished(),
+            LifecycleChange::Terminate { .. } | LifecycleChange::Migrate { .. } => {
+                !status.is_finished()
+            }
             LifecycleChange::Suspend { .. } => {
                 !status.is_finished() && status != RuntimeStatus::Suspended
             }
@@ -102,6 +107,43 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         if !has_diverged {
             self.run(moment, turn, effects);
         }
+    }
+
+    /// Pins the orchestration to other code, with which it goes on from its next turn on. Whether that
+    /// follows the history was looked at before; if it does not after all, the orchestration stops then.
+    fn migrate(
+        &mut self,
+        moment: Moment,
+        component: ComponentHash,
+        turn: &mut SlotTurn<'_>,
+        effects: &mut Effects<R>,
+    ) {
+        let Some(state) = self.state.as_mut() else { return };
+        let is_stopped =
+            state.record.status == RuntimeStatus::Suspended && state.record.failure.is_some();
+        if is_stopped {
+            let reason = format!("it is moved to the code {component}");
+            return self.resume(moment, Some(reason), turn, effects);
+        }
+        if state.record.component == Some(component) {
+            return;
+        }
+        turn.mark_changed();
+        state.record.component = Some(component);
+        let mut events = Vec::new();
+        if state.has_started {
+            let now = moment.now.max(state.record.updated_at);
+            let data = format!("information: moved to the code {component}");
+            events.push(HistoryEvent::new(now, EventKind::GenericEvent { data }));
+        } else {
+            // The start that is under way names the code of its time; this comes after it.
+            let body = state.proceed_with(Some(component), Vec::new());
+            effects.sent.push(Message { target: turn.id.clone(), body });
+        }
+        let row = state.append(events);
+        effects.changes.push(Change::Orchestration(turn.id.clone(), Box::new(row)));
+        effects.forgotten.push(turn.id.clone());
+        self.look_for_newer_code(turn.id, effects);
     }
 
     /// Removes the orchestration, and the children that it waited for if `recurse`.

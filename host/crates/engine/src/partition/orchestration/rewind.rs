@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
+    ComponentHash, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
     MessageBody, MessageKey, RequestId, RewindChild, RuntimeStatus,
 };
 
@@ -155,13 +155,21 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
 impl Orchestration {
     /// Lets turns begin again with the newest code, which is found when this is delivered.
     pub(super) fn proceed(&self, id: &InstanceId, events: Vec<EventKind>) -> Message {
-        let body = MessageBody::Proceed {
+        Message { target: id.clone(), body: self.proceed_with(None, events) }
+    }
+
+    /// The same with this code.
+    pub(super) fn proceed_with(
+        &self,
+        component: Option<ComponentHash>,
+        events: Vec<EventKind>,
+    ) -> MessageBody {
+        MessageBody::Proceed {
             execution_id: self.record.execution_id,
             name: self.record.name.clone(),
-            component: None,
+            component,
             events,
-        };
-        Message { target: id.clone(), body }
+        }
     }
 
     /// The entity that a call of the execution goes to, if somebody waits for its result.
