@@ -23,7 +23,8 @@ pub(crate) async fn follow_deployments(runtime: Runtime, client: Client, deploye
 
 async fn remove_unneeded(runtime: &Runtime, client: &Client) -> anyhow::Result<()> {
     let pinned = client.pinned_components().await?;
-    let removed = runtime.remove_unneeded_components(pinned).await?;
+    let needed = pinned.into_keys().collect();
+    let removed = runtime.remove_unneeded_components(needed).await?;
     if removed > 0 {
         tracing::info!(removed, "components that nothing needs were removed from the data folder");
     }

@@ -222,6 +222,7 @@ impl FunctionsFolder {
             .into_iter()
             .map(|function| RouteEntry {
                 function: function.name,
+                component: function.component,
                 methods: function.trigger.methods,
                 route: function.trigger.route,
             })

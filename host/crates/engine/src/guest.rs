@@ -275,11 +275,12 @@ pub enum EntityEffect {
 
 /// Runs HTTP functions.
 pub trait HttpFunctions: Send + Sync + 'static {
-    /// Answers a request with the newest HTTP function of that name. The answer must not leave the
-    /// process before its `seq` is durable.
+    /// Answers a request with this HTTP function, of this component even if there is a newer one by
+    /// now: the route was matched in the same version. The answer must not leave the process before
+    /// its `seq` is durable.
     fn handle(
         &self,
-        name: FunctionName,
+        function: FoundFunction,
         request: HttpRequest,
     ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>>;
 }

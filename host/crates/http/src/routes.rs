@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::Method;
-use everstate_types::FunctionName;
+use everstate_engine::guest::FoundFunction;
+use everstate_types::{ComponentHash, FunctionName};
 
 use crate::api::is_own_path;
 use crate::matcher::{Found, Route, RouteMatcher};
@@ -21,6 +22,8 @@ use crate::template::{Template, TemplateError};
 pub struct RouteEntry {
     /// The function.
     pub function: FunctionName,
+    /// The component that has it.
+    pub component: ComponentHash,
     /// The methods it answers; empty: any method.
     pub methods: Vec<String>,
     /// An ASP.NET route template.
@@ -73,7 +76,7 @@ pub(crate) fn is_built_in(path: &str) -> bool {
 /// From method and path to an HTTP function. Does not change; a new one replaces it.
 #[derive(Debug)]
 pub struct RouteTable {
-    matcher: RouteMatcher<FunctionName>,
+    matcher: RouteMatcher<FoundFunction>,
 }
 
 impl RouteTable {
@@ -81,7 +84,7 @@ impl RouteTable {
     /// two that conflict the first one given wins.
     #[must_use]
     pub fn build(entries: &[RouteEntry]) -> (Self, Vec<RouteConflict>) {
-        let mut routes: Vec<Route<FunctionName>> = Vec::new();
+        let mut routes: Vec<Route<FoundFunction>> = Vec::new();
         let mut conflicts = Vec::new();
         for entry in entries {
             match route_of(entry, &routes) {
@@ -103,15 +106,15 @@ impl RouteTable {
     }
 
     /// Finds the function for a request.
-    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, FunctionName> {
+    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, FoundFunction> {
         self.matcher.find(method, path)
     }
 }
 
 fn route_of(
     entry: &RouteEntry,
-    routes: &[Route<FunctionName>],
-) -> Result<Route<FunctionName>, RouteConflictReason> {
+    routes: &[Route<FoundFunction>],
+) -> Result<Route<FoundFunction>, RouteConflictReason> {
     if is_built_in(&entry.route) {
         return Err(RouteConflictReason::BuiltIn);
     }
@@ -125,8 +128,8 @@ fn route_of(
             methods.push(upper);
         }
     }
-    let route =
-        Route { template: Template::parse(&entry.route)?, methods, target: entry.function.clone() };
+    let target = FoundFunction { name: entry.function.clone(), component: entry.component };
+    let route = Route { template: Template::parse(&entry.route)?, methods, target };
     let shape = route.template.shape();
     let taken = routes.iter().find(|other| {
         let shares_method = other.methods.is_empty()
@@ -135,7 +138,7 @@ fn route_of(
         shares_method && other.template.shape() == shape
     });
     match taken {
-        Some(other) => Err(RouteConflictReason::Taken(other.target.clone())),
+        Some(other) => Err(RouteConflictReason::Taken(other.target.name.clone())),
         None => Ok(route),
     }
 }

@@ -1,6 +1,6 @@
 //! Tests of the route table: precedence, methods, conflicts.
 
-use everstate_types::FunctionName;
+use everstate_types::{ComponentHash, FunctionName};
 
 use super::{RouteConflictReason, RouteEntry, RouteTable, SharedRoutes};
 use crate::matcher::Found;
@@ -8,6 +8,7 @@ use crate::matcher::Found;
 fn entry(function: &str, methods: &[&str], route: &str) -> RouteEntry {
     RouteEntry {
         function: name(function),
+        component: ComponentHash([0; 32]),
         methods: methods.iter().map(|method| (*method).to_owned()).collect(),
         route: route.to_owned(),
     }
@@ -27,7 +28,7 @@ fn table(entries: &[RouteEntry]) -> RouteTable {
 /// The function's name, or the status of the refusal.
 fn found(table: &RouteTable, method: &str, path: &str) -> String {
     match table.find(method, path) {
-        Found::Route { target, .. } => target.to_string(),
+        Found::Route { target, .. } => target.name.to_string(),
         Found::MethodNotAllowed { allow } => format!("405 {allow}"),
         Found::Nothing => "404".to_owned(),
         Found::Malformed => "400".to_owned(),

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use everstate_engine::guest::{
-    HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
+    FoundFunction, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
 };
 use everstate_types::FunctionName;
 use tokio_util::task::TaskTracker;
@@ -52,10 +52,10 @@ impl Triggers {
         let answer = Detached::new(call, log_lost, self.detached.clone());
         let answer = answer.await.map_err(|error| refusal(&error))?;
         self.engine.durable(answer.seq).await;
-        into_response(&function, answer.response)
+        into_response(&function.name, answer.response)
     }
 
-    fn find(&self, parts: &Parts) -> Result<(FunctionName, RouteValues), ApiError> {
+    fn find(&self, parts: &Parts) -> Result<(FoundFunction, RouteValues), ApiError> {
         match self.routes.load().find(parts.method.as_str(), parts.uri.path()) {
             Found::Route { target, values } => Ok((target.clone(), values)),
             Found::MethodNotAllowed { allow } => Err(ApiError::method_not_allowed(&allow)),

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use everstate_engine::client::InstanceStatus;
 use everstate_engine::guest::{
-    EntityOperation, EntityWorkItem, GuestExecutor, HttpFunctions, HttpRequest, HttpResponse,
-    OrchestrationResult, OrchestrationWorkItem, StatusResponses,
+    EntityOperation, EntityWorkItem, FoundFunction, GuestExecutor, HttpFunctions, HttpRequest,
+    HttpResponse, OrchestrationResult, OrchestrationWorkItem, StatusResponses,
 };
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_types::{
@@ -153,6 +153,7 @@ fn two_turns(
 
 async fn http_requests(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
     let function = runtime.http_functions().into_iter().next().ok_or("no HTTP function")?;
+    let function = FoundFunction { name: function.name, component: function.component };
     // A key that is too long: the function answers by itself, without the engine.
     let request = HttpRequest {
         method: "GET".to_owned(),
@@ -164,10 +165,10 @@ async fn http_requests(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
         body: bytes::Bytes::new(),
         trace: None,
     };
-    let answer = runtime.handle(function.name.clone(), request.clone()).await?;
+    let answer = runtime.handle(function.clone(), request.clone()).await?;
     let start = Instant::now();
     for _ in 0..ROUNDS {
-        runtime.handle(function.name.clone(), request.clone()).await?;
+        runtime.handle(function.clone(), request.clone()).await?;
     }
     report(&format!("HTTP request, live instance, status {}", answer.response.status), start);
     Ok(())

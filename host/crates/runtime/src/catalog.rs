@@ -44,6 +44,8 @@ pub struct Conflict {
 pub struct HttpFunction {
     /// The function.
     pub name: FunctionName,
+    /// The component that has it.
+    pub component: ComponentHash,
     /// What starts it.
     pub trigger: HttpTrigger,
 }
@@ -107,6 +109,34 @@ impl Catalog {
         self.add(spawn_blocking(compile).await)
     }
 
+    /// Compiles a component to look at it. It is neither kept nor found by anybody.
+    pub(crate) async fn candidate(&self, bytes: Vec<u8>) -> Result<Arc<Code>, LoadError> {
+        let (compiler, linker) = (Arc::clone(&self.compiler), Arc::clone(&self.linker));
+        let compile = move || {
+            let (hash, component) = compiler.candidate(&bytes)?;
+            Code::new(hash, &component, &linker)
+        };
+        let compiled = spawn_blocking(compile).await;
+        compiled.map_err(|panic| LoadError::Host(panic.to_string()))?.map(Arc::new)
+    }
+
+    /// Removes what is left of a component that was only looked at.
+    pub(crate) async fn discard(&self, hash: ComponentHash) -> io::Result<()> {
+        let compiler = Arc::clone(&self.compiler);
+        let discard = move || match compiler.kept.has(hash) {
+            true => Ok(()),
+            false => compiler.remove_compiled(hash),
+        };
+        spawn_blocking(discard).await.map_err(io::Error::other)?
+    }
+
+    /// The bytes of a component that was deployed earlier.
+    pub(crate) async fn bytes(&self, hash: ComponentHash) -> Result<Vec<u8>, LoadError> {
+        let compiler = Arc::clone(&self.compiler);
+        let read = spawn_blocking(move || compiler.kept.read(hash)).await;
+        read.map_err(|panic| LoadError::Host(panic.to_string()))?
+    }
+
     /// The code of this hash, in memory or from the data folder.
     pub(crate) async fn code(&self, hash: ComponentHash) -> Result<Arc<Code>, GuestError> {
         if let Some(code) = read(&self.codes).get(&hash) {
@@ -146,24 +176,8 @@ impl Catalog {
         host: &Host,
         components: &[Arc<LoadedComponent>],
     ) -> Vec<Conflict> {
-        let mut next = Published::default();
-        let mut conflicts = Vec::new();
-        for component in components {
-            for function in &component.functions {
-                let kind = function.kind;
-                let function = PublishedFunction {
-                    name: function.name.clone(),
-                    code: Arc::clone(&component.code),
-                    entity: Arc::clone(&function.entity),
-                    operations: (kind == FunctionKind::Entity)
-                        .then(|| self.metrics.operations_of(&function.name)),
-                    file_name: component.file_name.clone(),
-                    http: function.http.clone(),
-                };
-                conflicts.extend(next.add(kind, function));
-            }
-        }
-        next.components = components.iter().map(|component| component.hash).collect();
+        let operations_of = |name: &FunctionName| Some(self.metrics.operations_of(name));
+        let (next, conflicts) = Published::of(components, operations_of);
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *published, next);
         drop(published);
@@ -217,7 +231,41 @@ impl Catalog {
     }
 }
 
+/// What publishing these components would give: the HTTP functions, and those that are refused.
+pub(crate) fn preview(components: &[Arc<LoadedComponent>]) -> (Vec<HttpFunction>, Vec<Conflict>) {
+    let (published, conflicts) = Published::of(components, |_| None);
+    (published.https, conflicts)
+}
+
 impl Published {
+    /// The functions of these components, and those that are refused.
+    fn of(
+        components: &[Arc<LoadedComponent>],
+        operations_of: impl Fn(&FunctionName) -> Option<Ends>,
+    ) -> (Self, Vec<Conflict>) {
+        let mut published = Self::default();
+        let mut conflicts = Vec::new();
+        for component in components {
+            for function in &component.functions {
+                let kind = function.kind;
+                let function = PublishedFunction {
+                    name: function.name.clone(),
+                    code: Arc::clone(&component.code),
+                    entity: Arc::clone(&function.entity),
+                    operations: match kind {
+                        FunctionKind::Entity => operations_of(&function.name),
+                        _ => None,
+                    },
+                    file_name: component.file_name.clone(),
+                    http: function.http.clone(),
+                };
+                conflicts.extend(published.add(kind, function));
+            }
+        }
+        published.components = components.iter().map(|component| component.hash).collect();
+        (published, conflicts)
+    }
+
     /// Adds a function, unless another component has it.
     fn add(&mut self, kind: FunctionKind, function: PublishedFunction) -> Option<Conflict> {
         let functions = &mut self.by_name[kind as usize];
@@ -232,7 +280,8 @@ impl Published {
         }
         if let Some(trigger) = &function.http {
             let name = function.name.clone();
-            self.https.push(HttpFunction { name, trigger: trigger.clone() });
+            let component = function.code.hash;
+            self.https.push(HttpFunction { name, component, trigger: trigger.clone() });
         }
         // Entities are asked for in lower case of every script, others as they were written.
         let keys = [name.to_owned(), name.to_ascii_lowercase(), name.to_lowercase()];

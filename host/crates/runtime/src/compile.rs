@@ -58,11 +58,17 @@ impl Compiler {
 
     /// Compiles what somebody deployed, and keeps its bytes.
     pub(crate) fn deploy(&self, bytes: &[u8]) -> Result<(ComponentHash, Component), LoadError> {
+        let (hash, component) = self.candidate(bytes)?;
+        // Orchestrations will depend on it, so it has to be as durable as they are.
+        self.kept.keep(hash, bytes)?;
+        Ok((hash, component))
+    }
+
+    /// Compiles what may be deployed later.
+    pub(crate) fn candidate(&self, bytes: &[u8]) -> Result<(ComponentHash, Component), LoadError> {
         let hash = ComponentHash(Sha256::digest(bytes).into());
         let component = self.compile(hash, bytes)?;
         check_names(&component)?;
-        // Orchestrations will depend on it, so it has to be as durable as they are.
-        self.kept.keep(hash, bytes)?;
         Ok((hash, component))
     }
 

@@ -57,9 +57,19 @@ pub(crate) struct Live<G> {
     pub(crate) guest: G,
 }
 
-/// Loads a component that somebody deployed.
-pub(crate) async fn deploy(
+/// Why a component is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Somebody deployed it.
+    Deploy,
+    /// Somebody wants to know whether it could be deployed.
+    Try,
+}
+
+/// Loads a component.
+pub(crate) async fn load(
     host: &Arc<Host>,
+    purpose: Purpose,
     file_name: &str,
     bytes: Vec<u8>,
 ) -> Result<LoadedComponent, LoadError> {
@@ -67,7 +77,10 @@ pub(crate) async fn deploy(
     if len > limit {
         return Err(LoadError::TooLarge { bytes: len, limit });
     }
-    let code = host.catalog.deploy(bytes).await?;
+    let code = match purpose {
+        Purpose::Deploy => host.catalog.deploy(bytes).await?,
+        Purpose::Try => host.catalog.candidate(bytes).await?,
+    };
     let functions = code.functions(host).await?.to_vec();
     Ok(LoadedComponent { hash: code.hash, file_name: file_name.to_owned(), functions, code })
 }

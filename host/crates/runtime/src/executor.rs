@@ -14,16 +14,14 @@ use everstate_engine::guest::{
     GuestExecutor, GuestFuture, GuestLog, HttpAnswer, HttpFunctionError, HttpFunctions,
     HttpRequest, OrchestrationOutcome, OrchestrationWorkItem, StatusResponses,
 };
-use everstate_types::{
-    ComponentHash, Failure, FunctionKind, FunctionName, InstanceId, Payload, RequestId,
-};
+use everstate_types::{ComponentHash, Failure, FunctionKind, InstanceId, Payload, RequestId};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::activity::ActivityLimits;
 use crate::catalog::{Catalog, Conflict, HttpFunction};
-use crate::component::{LoadedComponent, deploy};
+use crate::component::{LoadedComponent, Purpose, load};
 use crate::config::RuntimeConfig;
 use crate::engine::GuestEngine;
 use crate::environment::ActivityEnvironment;
@@ -34,6 +32,10 @@ use crate::outgoing::Outgoing;
 use crate::state::lock;
 use crate::suspended::SuspendedGuests;
 use crate::{activity, entity, http, orchestration};
+
+/// Histories that are replayed at the same time only to look whether code follows them: live work is
+/// more urgent.
+const CHECKS_CONCURRENT_MAX: usize = 1;
 
 /// Runs guests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) idle_guests: AtomicUsize,
     /// Orchestrators and entities that may run.
     pub(crate) turns: Semaphore,
+    /// Histories that may be replayed only to look whether code follows them.
+    pub(crate) checks: Semaphore,
     /// HTTP functions that may run.
     pub(crate) requests: Semaphore,
     /// Activities that may run.
@@ -100,6 +104,7 @@ impl Runtime {
         let host = Host {
             shared_memory,
             turns: Semaphore::new(config.turns_concurrent_max),
+            checks: Semaphore::new(CHECKS_CONCURRENT_MAX),
             requests: Semaphore::new(config.http_concurrent_max),
             activities: ActivityLimits::new(&config)?,
             environment: ActivityEnvironment::read(&config.activities)?,
@@ -156,7 +161,7 @@ impl Runtime {
         file_name: &str,
         bytes: Vec<u8>,
     ) -> Result<Arc<LoadedComponent>, LoadError> {
-        deploy(self.host(), file_name, bytes).await.map(Arc::new)
+        load(self.host(), Purpose::Deploy, file_name, bytes).await.map(Arc::new)
     }
 
     /// Makes these components the newest: names are looked up in them, and in no others. Of two
@@ -234,10 +239,10 @@ impl GuestExecutor for Runtime {
 impl HttpFunctions for Runtime {
     fn handle(
         &self,
-        name: FunctionName,
+        function: FoundFunction,
         request: HttpRequest,
     ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>> {
-        Box::pin(http::handle(Arc::clone(self.host()), name, request))
+        Box::pin(http::handle(Arc::clone(self.host()), function, request))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everstate_engine::guest::{HttpAnswer, HttpFunctionError, HttpRequest};
+use everstate_engine::guest::{FoundFunction, HttpAnswer, HttpFunctionError, HttpRequest};
 use everstate_types::{Failure, FunctionKind, FunctionName};
 
 use crate::bindings::imports::http_types::{Request, Response};
@@ -16,23 +16,26 @@ use crate::state::Role;
 /// Answers a request.
 pub(crate) async fn handle(
     host: Arc<Host>,
-    name: FunctionName,
+    function: FoundFunction,
     request: HttpRequest,
 ) -> Result<HttpAnswer, HttpFunctionError> {
-    let Some(function) = host.catalog.find(FunctionKind::Http, name.as_str()) else {
-        return Err(HttpFunctionError::NotFound(name));
+    let FoundFunction { name, component } = function;
+    // What was replaced since the route was matched is read from the data folder, if need be.
+    let code = match host.catalog.code(component).await {
+        Ok(code) if code.missing_export(FunctionKind::Http).is_none() => code,
+        _ => return Err(HttpFunctionError::NotFound(name)),
     };
     let Ok(_permit) = host.requests.try_acquire() else {
         return Err(HttpFunctionError::Overloaded);
     };
     let mut request = request;
     let base_url = std::mem::take(&mut request.base_url);
-    let run = ClientRun::of_request(function.name.clone(), base_url, request.trace.take());
+    let run = ClientRun::of_request(name.clone(), base_url, request.trace.take());
     let failed = |failure: Failure| {
         tracing::warn!(function = %name, error_type = failure.error_type, "{}", failure.error_message);
         HttpFunctionError::Failed { name: name.clone(), failure }
     };
-    match invoke(&host, &function.code, run, &function.name, &to_request(request)).await {
+    match invoke(&host, &code, run, &name, &to_request(request)).await {
         Ok((Ok(response_of_guest), run)) => {
             Ok(HttpAnswer { response: response(response_of_guest), seq: run.seq() })
         }

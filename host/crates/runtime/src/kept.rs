@@ -55,6 +55,11 @@ impl KeptComponents {
         }
     }
 
+    /// Whether a component is kept.
+    pub(crate) fn has(&self, hash: ComponentHash) -> bool {
+        self.path(hash).exists()
+    }
+
     /// A component that was deployed earlier.
     pub(crate) fn read(&self, hash: ComponentHash) -> Result<Vec<u8>, LoadError> {
         let path = self.path(hash);

@@ -16,6 +16,7 @@
 
 mod activity;
 mod bindings;
+mod candidate;
 mod catalog;
 mod client;
 mod compile;

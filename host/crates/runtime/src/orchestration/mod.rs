@@ -17,10 +17,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
+use everstate_engine::client::InstanceStatus;
 use everstate_engine::guest::{
     Awaited, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
-use everstate_types::{Failure, Payload};
+use everstate_types::{EventKind, Failure, HistoryEvent, Payload};
 
 pub(crate) use self::script::Script;
 use crate::component::Code;
@@ -69,6 +70,45 @@ pub(crate) async fn awaited(host: Arc<Host>, item: OrchestrationWorkItem) -> Opt
         None => Some(lock(&guest.script).awaited()),
         // It has ended, where its history says that it waits.
         Some(_) => None,
+    }
+}
+
+/// Replays the history of an orchestration on other code, and says how that does not follow it.
+pub(crate) async fn check(
+    host: &Arc<Host>,
+    code: &Arc<Code>,
+    status: &InstanceStatus,
+) -> Result<(), Failure> {
+    let is_turn = |event: &HistoryEvent| event.kind == EventKind::OrchestratorStarted;
+    if !status.history.iter().any(is_turn) {
+        return Ok(());
+    }
+    let _check = host.checks.acquire().await.expect("the semaphore is never closed");
+    let _permit = host.turns.acquire().await.expect("the semaphore is never closed");
+    let record = &status.record;
+    let item = OrchestrationWorkItem {
+        instance_id: status.instance_id.clone(),
+        execution_id: record.execution_id,
+        name: record.name.clone(),
+        component: code.hash,
+        parent_instance_id: record.parent.as_ref().map(|parent| parent.instance_id.clone()),
+        tags: record.tags.clone(),
+        history: Arc::clone(&status.history),
+        // A live turn in which nothing has come: the guest gets there only if it has repeated all.
+        new_events: Arc::default(),
+    };
+    let mut guest = begin(host, Arc::clone(code), item);
+    let result = match run_to_wait(host, &mut guest).await {
+        None => return Ok(()),
+        Some(Err(GuestError::Host(problem))) => {
+            return Err(GuestError::Host(problem).into_failure());
+        }
+        Some(Err(error)) => Err(error.into_failure()),
+        Some(Ok(result)) => result.map(Payload::from),
+    };
+    match lock(&guest.script).end(result).result {
+        OrchestrationResult::Diverged(failure) => Err(failure),
+        _ => Ok(()),
     }
 }
 

@@ -73,12 +73,12 @@ impl Turns {
             return None;
         }
         self.taken_count += 1;
-        if self.turn_end < self.history.len() {
-            let start = self.turn_end;
-            let begins = |event: &HistoryEvent| event.kind == EventKind::OrchestratorStarted;
-            // A pause may have been recorded before the first turn.
-            let mut starts = (start..).zip(&self.history[start..]).filter(|(_, e)| begins(e));
-            self.turn_end = starts.nth(1).map_or(self.history.len(), |(next, _)| next);
+        let start = self.turn_end;
+        let begins = |event: &HistoryEvent| event.kind == EventKind::OrchestratorStarted;
+        // A pause may have been recorded before the first turn.
+        let mut starts = (start..).zip(&self.history[start..]).filter(|(_, e)| begins(e));
+        if starts.next().is_some() {
+            self.turn_end = starts.next().map_or(self.history.len(), |(next, _)| next);
             self.position = start;
             let events = Arc::clone(&self.history);
             return Some(TurnEvents { events, range: start..self.turn_end, is_recorded: true });

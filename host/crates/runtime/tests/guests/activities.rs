@@ -226,8 +226,8 @@ async fn environment_and_secrets_are_seen_by_activities_and_nobody_else() {
             assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
         let request = crate::http::request(&[("what", "variables")]);
-        let name = FunctionName::new("Outbound_HttpStart").expect("a valid name");
-        let answer = fixture.runtime.handle(name, request).await.expect("it answers");
+        let function = fixture.http("Outbound_HttpStart");
+        let answer = fixture.runtime.handle(function, request).await.expect("it answers");
         assert_eq!(&answer.response.body[..], b"[]");
         assert_eq!(run_entity(&fixture.runtime, "variables", "null").await, Ok("\"\"".to_owned()));
     }

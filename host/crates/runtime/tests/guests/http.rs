@@ -1,9 +1,9 @@
 //! HTTP functions that answer by themselves; those that use the engine are tested end to end.
 
 use bytes::Bytes;
-use everstate_engine::guest::{HttpFunctionError, HttpFunctions, HttpRequest};
+use everstate_engine::guest::{FoundFunction, HttpFunctionError, HttpFunctions, HttpRequest};
 use everstate_engine::storage::CommitSeq;
-use everstate_types::FunctionName;
+use everstate_types::{ComponentHash, FunctionName};
 
 use crate::Fixture;
 
@@ -32,7 +32,7 @@ fn misbehave(how: &str) -> HttpRequest {
 #[tokio::test]
 async fn function_answers_and_has_seen_nothing() {
     let fixture = Fixture::with_guests(&["rival"]).await;
-    let answer = fixture.runtime.handle(name("rival_httpstart"), request(&[])).await;
+    let answer = fixture.runtime.handle(fixture.http("rival_httpstart"), request(&[])).await;
     let answer = answer.expect("it answers");
     assert_eq!((answer.response.status, &answer.response.body[..]), (200, b"rival".as_slice()));
     assert_eq!(answer.seq, CommitSeq::default());
@@ -41,7 +41,9 @@ async fn function_answers_and_has_seen_nothing() {
 #[tokio::test]
 async fn function_that_is_not_published_is_not_found() {
     let fixture = Fixture::with_guests(&["database"]).await;
-    let answer = fixture.runtime.handle(name("Rival_HttpStart"), request(&[])).await;
+    let component = ComponentHash([0; 32]);
+    let absent = FoundFunction { name: name("Rival_HttpStart"), component };
+    let answer = fixture.runtime.handle(absent, request(&[])).await;
     assert_eq!(answer.err(), Some(HttpFunctionError::NotFound(name("Rival_HttpStart"))));
 }
 
@@ -51,12 +53,14 @@ async fn misbehaving_function_fails_and_the_next_request_is_answered() {
     for (how, error_type) in
         [("trap", "GuestTrapped"), ("loop", "CpuTimeExceeded"), ("allocate", "MemoryLimitExceeded")]
     {
-        let answer = fixture.runtime.handle(name("Misbehave_HttpStart"), misbehave(how)).await;
+        let answer =
+            fixture.runtime.handle(fixture.http("Misbehave_HttpStart"), misbehave(how)).await;
         let Err(HttpFunctionError::Failed { failure, .. }) = answer else {
             panic!("{how}: {answer:?}");
         };
         assert_eq!(failure.error_type, error_type, "{how}");
-        let answer = fixture.runtime.handle(name("Misbehave_HttpStart"), misbehave("behave")).await;
+        let answer =
+            fixture.runtime.handle(fixture.http("Misbehave_HttpStart"), misbehave("behave")).await;
         assert_eq!(answer.expect("it answers").response.status, 200);
     }
 }
@@ -65,7 +69,8 @@ async fn misbehaving_function_fails_and_the_next_request_is_answered() {
 async fn requests_above_the_limit_are_refused_while_the_others_run() {
     let fixture = Fixture::with_guests(&["misbehaving"]).await;
     let requests = (0..5).map(|_| {
-        let handled = fixture.runtime.handle(name("Misbehave_HttpStart"), misbehave("loop"));
+        let handled =
+            fixture.runtime.handle(fixture.http("Misbehave_HttpStart"), misbehave("loop"));
         tokio::spawn(handled)
     });
     let requests: Vec<_> = requests.collect();

@@ -3,6 +3,7 @@
 //! The guests come from `GUESTS_DIR`, or else `scripts/build-guests.sh` builds them.
 
 mod activities;
+mod candidate;
 mod determinism;
 mod engine;
 mod entity;
@@ -21,9 +22,9 @@ use std::{env, fs};
 
 use bytes::Bytes;
 use everstate_engine::client::InstanceStatus;
-use everstate_engine::guest::{HttpResponse, StatusResponses};
+use everstate_engine::guest::{FoundFunction, GuestExecutor, HttpResponse, StatusResponses};
 use everstate_runtime::{LoadedComponent, Runtime, RuntimeConfig};
-use everstate_types::{InstanceId, Payload};
+use everstate_types::{FunctionKind, InstanceId, Payload};
 use tempfile::TempDir;
 
 /// A runtime with a data folder of its own.
@@ -54,6 +55,11 @@ impl Fixture {
         }
         assert_eq!(self.runtime.publish(&components), []);
         self
+    }
+
+    /// A published HTTP function.
+    fn http(&self, name: &str) -> FoundFunction {
+        self.runtime.find(FunctionKind::Http, name).expect("published")
     }
 
     /// The same data folder after a restart.

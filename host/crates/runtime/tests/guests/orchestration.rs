@@ -249,9 +249,9 @@ async fn runtime_with_kept_guests_is_freed_when_it_is_dropped() {
     let fixture = Fixture { runtime, data }.publish(&["database"]).await;
     let first = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
     assert_eq!(fixture.runtime.run_orchestration(first).await.result, OrchestrationResult::Waiting);
-    let name = FunctionName::new("Database_HttpStart").expect("a valid name");
+    let function = fixture.http("Database_HttpStart");
     let request = crate::http::request(&[("key", "\n")]);
-    assert!(fixture.runtime.handle(name, request).await.is_ok());
+    assert!(fixture.runtime.handle(function, request).await.is_ok());
     assert_eq!(Arc::strong_count(&responses), 2);
     drop(fixture);
     assert_eq!(Arc::strong_count(&responses), 1);

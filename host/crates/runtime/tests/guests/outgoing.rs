@@ -89,8 +89,8 @@ async fn only_activities_send_and_others_are_told_what_to_use() {
 
     let mut request = crate::http::request(&[("what", "get")]);
     request.query = vec![("url".to_owned(), url)];
-    let name = FunctionName::new("Outbound_HttpStart").expect("a valid name");
-    let answer = fixture.runtime.handle(name, request).await.expect("it answers");
+    let function = fixture.http("Outbound_HttpStart");
+    let answer = fixture.runtime.handle(function, request).await.expect("it answers");
     let message = String::from_utf8(answer.response.body.to_vec()).expect("text");
     assert!(message.contains("use an activity"), "{message}");
     assert_eq!(server.received(), []);

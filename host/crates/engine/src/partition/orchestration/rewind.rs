@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use everstate_types::{
-    ComponentHash, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId, Message,
-    MessageBody, MessageKey, RequestId, RewindChild, RuntimeStatus,
+    ComponentHash, EventKind, ExecutionId, ExecutionStart, Failure, HistoryEvent, InstanceId,
+    Message, MessageBody, MessageKey, RequestId, RewindChild, RuntimeStatus,
 };
 
 use super::super::input::{Effects, ReplyTo};

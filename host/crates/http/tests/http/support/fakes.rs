@@ -8,7 +8,8 @@ use bytes::Bytes;
 use everstate_engine::ClientError;
 use everstate_engine::client::{EntityStatus, InstanceStatus, Observed, SignalOptions};
 use everstate_engine::guest::{
-    GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
+    FoundFunction, GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest,
+    HttpResponse,
 };
 use everstate_engine::storage::{CommitSeq, EntityFilter, EntityPage, EntityQuery};
 use everstate_http::{Engine, EngineAnswer, EngineFuture};
@@ -51,9 +52,10 @@ impl FakeFunctions {
 impl HttpFunctions for FakeFunctions {
     fn handle(
         &self,
-        name: FunctionName,
+        function: FoundFunction,
         request: HttpRequest,
     ) -> GuestFuture<Result<HttpAnswer, HttpFunctionError>> {
+        let name = function.name;
         self.requests.lock().expect("no panic").push(request.clone());
         let (go_on, waits) = (Arc::clone(&self.go_on), self.waits.clone());
         Box::pin(async move {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use everstate_http::{
     DrainTimeout, HttpConfig, HttpServer, RouteEntry, RouteTable, Services, SharedRoutes,
 };
-use everstate_types::FunctionName;
+use everstate_types::{ComponentHash, FunctionName};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -108,6 +108,7 @@ pub(crate) fn table(routes: &[(&str, &[&str], &str)]) -> RouteTable {
         .iter()
         .map(|(function, methods, route)| RouteEntry {
             function: FunctionName::new(function).expect("a valid name"),
+            component: ComponentHash([0; 32]),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             route: (*route).to_owned(),
         })

@@ -144,6 +144,16 @@ fn pauses_between_turns_and_within_them_are_not_seen() {
     }
 }
 
+#[test]
+fn pause_before_the_first_turn_is_not_seen() {
+    let pause = || came(EventKind::ExecutionSuspended { reason: None });
+    let resume = || came(EventKind::ExecutionResumed { reason: None });
+    let mut script = Script::new(later(vec![pause(), resume()], vec![turn(1), started()]));
+    assert!(!script.is_replaying());
+    assert_eq!(script.input().as_str(), "7");
+    assert_eq!(script.act(activity("1")), Ok(0));
+}
+
 fn later(history: Vec<HistoryEvent>, new_events: Vec<HistoryEvent>) -> OrchestrationWorkItem {
     let (history, new_events) = (Arc::new(history), Arc::new(new_events));
     OrchestrationWorkItem { history, new_events, ..work_item() }
