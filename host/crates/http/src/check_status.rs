@@ -31,26 +31,8 @@ impl StatusResponses for ManagementResponses {
         instance_id: &InstanceId,
         internal_server_error_on_failure: bool,
     ) -> HttpResponse {
-        let id = utf8_percent_encode(instance_id.as_str(), SEGMENT);
-        let instance = format!("{base_url}{MANAGEMENT_PATH}/instances/{id}");
-        let flag = "?returnInternalServerErrorOnFailure=true";
-        let flag = if internal_server_error_on_failure { flag } else { "" };
-        let status_url = format!("{instance}{flag}");
-        let mut body = Vec::with_capacity(8 * (instance.len() + 48));
-        ObjectWriter::new(&mut body)
-            .string("id", instance_id.as_str())
-            .string("statusQueryGetUri", &status_url)
-            .string("sendEventPostUri", &format!("{instance}/raiseEvent/{{eventName}}"))
-            .string("terminatePostUri", &format!("{instance}/terminate?reason={{text}}"))
-            .string("purgeHistoryDeleteUri", &instance)
-            .string("restartPostUri", &format!("{instance}/restart"))
-            .string("suspendPostUri", &format!("{instance}/suspend?reason={{text}}"))
-            .string("resumePostUri", &format!("{instance}/resume?reason={{text}}"))
-            .end();
-        let mut response = json_response(202, body.into());
-        response.headers.push(("location".to_owned(), status_url));
-        response.headers.push(("retry-after".to_owned(), "10".to_owned()));
-        response
+        let links = Links { base_url, instance_id, credentials: None };
+        links.check_status(internal_server_error_on_failure)
     }
 
     fn history(&self, status: &InstanceStatus, shows_output: bool) -> Payload {
@@ -72,6 +54,50 @@ impl StatusResponses for ManagementResponses {
         }
         let code = status_code(record.status, internal_server_error_on_failure);
         json_response(code, status_document(status, Shown::default()).into())
+    }
+}
+
+/// Where an orchestration is seen and managed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links<'a> {
+    /// Scheme and authority.
+    pub(crate) base_url: &'a str,
+    pub(crate) instance_id: &'a InstanceId,
+    /// What lets others use the links: `code=…`, as it stands in a query.
+    pub(crate) credentials: Option<&'a str>,
+}
+
+impl Links<'_> {
+    /// The 202 that says where to look.
+    pub(crate) fn check_status(&self, internal_server_error_on_failure: bool) -> HttpResponse {
+        let flag = "returnInternalServerErrorOnFailure=true";
+        let status_url = self.url("", Some(flag).filter(|_| internal_server_error_on_failure));
+        let mut body = Vec::with_capacity(8 * (status_url.len() + 48));
+        let reason = Some("reason={text}");
+        ObjectWriter::new(&mut body)
+            .string("id", self.instance_id.as_str())
+            .string("statusQueryGetUri", &status_url)
+            .string("sendEventPostUri", &self.url("/raiseEvent/{eventName}", None))
+            .string("terminatePostUri", &self.url("/terminate", reason))
+            .string("purgeHistoryDeleteUri", &self.url("", None))
+            .string("restartPostUri", &self.url("/restart", None))
+            .string("suspendPostUri", &self.url("/suspend", reason))
+            .string("resumePostUri", &self.url("/resume", reason))
+            .end();
+        let mut response = json_response(202, body.into());
+        response.headers.push(("location".to_owned(), status_url));
+        response.headers.push(("retry-after".to_owned(), "10".to_owned()));
+        response
+    }
+
+    fn url(&self, path: &str, parameter: Option<&str>) -> String {
+        let id = utf8_percent_encode(self.instance_id.as_str(), SEGMENT);
+        let mut url = format!("{}{MANAGEMENT_PATH}/instances/{id}{path}", self.base_url);
+        for (part, separator) in parameter.into_iter().chain(self.credentials).zip(['?', '&']) {
+            url.push(separator);
+            url.push_str(part);
+        }
+        url
     }
 }
 

@@ -8,7 +8,7 @@ use everstate_types::{
     Timestamp,
 };
 
-use super::ManagementResponses;
+use super::{Links, ManagementResponses};
 use crate::test_status::{START_MS, status};
 
 fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
@@ -52,6 +52,26 @@ fn check_status_links_of_an_odd_id_are_encoded() {
     let document: serde_json::Value = serde_json::from_str(body(&response)).expect("JSON");
     assert_eq!(document["id"], "a b\"%é");
     assert_eq!(document["statusQueryGetUri"], location);
+}
+
+#[test]
+fn check_status_links_carry_the_credentials_behind_their_own_parameters() {
+    let instance_id = InstanceId::orchestration("abc").expect("a valid id");
+    let credentials = Some("code=a%2Fb");
+    let links = Links { base_url: "http://h", instance_id: &instance_id, credentials };
+    let response = links.check_status(true);
+    let base = "http://h/runtime/webhooks/durabletask/instances/abc";
+    let document: serde_json::Value = serde_json::from_str(body(&response)).expect("JSON");
+    for (field, rest) in [
+        ("statusQueryGetUri", "?returnInternalServerErrorOnFailure=true&code=a%2Fb"),
+        ("sendEventPostUri", "/raiseEvent/{eventName}?code=a%2Fb"),
+        ("terminatePostUri", "/terminate?reason={text}&code=a%2Fb"),
+        ("purgeHistoryDeleteUri", "?code=a%2Fb"),
+        ("resumePostUri", "/resume?reason={text}&code=a%2Fb"),
+    ] {
+        assert_eq!(document[field], format!("{base}{rest}"), "{field}");
+    }
+    assert_eq!(header(&response, "location"), document["statusQueryGetUri"].as_str());
 }
 
 #[test]

@@ -8,8 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everstate_engine::client::{EntityStatus, InstanceStatus, Observed, SignalOptions};
-use everstate_engine::storage::{CommitSeq, EntityFilter, EntityPage, EntityQuery};
+use everstate_engine::client::{
+    EntityStatus, InstanceStatus, Observed, SignalOptions, StartRequest,
+};
+use everstate_engine::storage::{
+    CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
+};
 use everstate_engine::{Client, ClientError};
 use everstate_types::{EntityId, Failure, InstanceId, Payload};
 
@@ -29,6 +33,74 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
         &'a self,
         instance_id: &'a InstanceId,
     ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// Starts an orchestration and gives its id.
+    fn start(&self, request: StartRequest) -> EngineAnswer<'_, InstanceId>;
+
+    /// The status of an orchestration when it has ended, or when `limit` is over; `None` at once if
+    /// there is none of that id.
+    fn wait_for_completion<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// Raises an event at an orchestration.
+    fn raise_event<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        name: String,
+        input: Payload,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Ends an orchestration, and the children that it waits for if `recurse`; `reason` becomes its
+    /// output.
+    fn terminate<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<Payload>,
+        recurse: bool,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Pauses an orchestration.
+    fn suspend<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Lets a suspended orchestration go on.
+    fn resume<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Lets a failed orchestration do again what failed.
+    fn rewind<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Starts an orchestration again with the input that it had, and gives the id.
+    fn restart<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        with_new_id: bool,
+    ) -> EngineAnswer<'a, InstanceId>;
+
+    /// Removes an orchestration that has ended, and its children if `recurse`; false if there was none.
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool>;
+
+    /// A page of the orchestrations that fit.
+    fn query_instances(&self, query: InstanceQuery) -> EngineAnswer<'_, InstancePage>;
+
+    /// How many orchestrations fit.
+    fn count_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64>;
+
+    /// Removes the orchestrations that fit and have ended, and says how many.
+    fn purge_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64>;
 
     /// What is known of an entity; `None` if it has no state, is not locked and nothing waits.
     fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>>;
@@ -71,6 +143,84 @@ impl Engine for Client {
         instance_id: &'a InstanceId,
     ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
         Box::pin(self.get_status(instance_id))
+    }
+
+    fn start(&self, request: StartRequest) -> EngineAnswer<'_, InstanceId> {
+        Box::pin(self.start_orchestration(request))
+    }
+
+    fn wait_for_completion<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        Box::pin(self.wait_for_completion(instance_id, limit))
+    }
+
+    fn raise_event<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        name: String,
+        input: Payload,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.raise_event(instance_id, name, input))
+    }
+
+    fn terminate<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<Payload>,
+        recurse: bool,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.terminate(instance_id, reason, recurse))
+    }
+
+    fn suspend<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.suspend(instance_id, reason))
+    }
+
+    fn resume<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.resume(instance_id, reason))
+    }
+
+    fn rewind<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.rewind(instance_id, reason))
+    }
+
+    fn restart<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        with_new_id: bool,
+    ) -> EngineAnswer<'a, InstanceId> {
+        Box::pin(self.restart(instance_id, with_new_id))
+    }
+
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool> {
+        Box::pin(self.purge(instance_id, recurse))
+    }
+
+    fn query_instances(&self, query: InstanceQuery) -> EngineAnswer<'_, InstancePage> {
+        Box::pin(self.query_instances(query))
+    }
+
+    fn count_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64> {
+        Box::pin(self.count_instances(filter))
+    }
+
+    fn purge_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64> {
+        Box::pin(self.purge_instances(filter))
     }
 
     fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>> {

@@ -12,7 +12,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use everstate_engine::ClientError;
 
-use crate::json;
+use crate::json::{self, ObjectWriter};
 
 /// A response that says no.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct ApiError {
     code: &'static str,
     /// For the caller.
     external: String,
+    /// For the caller who wants to know more: `ExceptionMessage`, as in the original.
+    detail: Option<String>,
     /// For the log; without it nothing is logged, because the caller alone can do something.
     internal: Option<String>,
     /// Further headers.
@@ -32,7 +34,14 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// An error that the caller alone can do something about.
     pub(crate) fn new(status: StatusCode, code: &'static str, external: impl Into<String>) -> Self {
-        Self { status, code, external: external.into(), internal: None, headers: Vec::new() }
+        Self {
+            status,
+            code,
+            external: external.into(),
+            detail: None,
+            internal: None,
+            headers: Vec::new(),
+        }
     }
 
     /// 400.
@@ -95,10 +104,9 @@ impl ApiError {
         }
     }
 
-    /// 501 for an operation that is known and not there.
-    pub(crate) fn not_implemented(operation: &str) -> Self {
-        let external = format!("The operation `{operation}` is not available in this version.");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", external)
+    /// 412 for an orchestration that is not in the state which the request takes for granted.
+    pub(crate) fn precondition_failed(external: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", external)
     }
 
     /// 503: trying again a second later may help.
@@ -113,6 +121,11 @@ impl ApiError {
         let external =
             format!("No result within {limit_ms} ms. What was asked for may still happen.");
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", external)
+    }
+
+    /// The same error with more about its reason.
+    pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The same error with one more header.
@@ -158,9 +171,12 @@ impl IntoResponse for ApiError {
             tracing::debug!(code = self.code, status = self.status.as_u16(), "{}", self.external);
         }
         let mut body = Vec::with_capacity(self.external.len() + 16);
-        body.extend_from_slice(b"{\"Message\":");
-        json::push_string(&mut body, &self.external);
-        body.push(b'}');
+        let mut document = ObjectWriter::new(&mut body);
+        document.string("Message", &self.external);
+        if let Some(detail) = &self.detail {
+            document.string("ExceptionMessage", detail);
+        }
+        document.end();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(json::CONTENT_TYPE));

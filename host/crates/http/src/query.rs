@@ -25,7 +25,13 @@ impl Query {
         Some(value)
     }
 
-    /// The same, if it can be read as what is wanted.
+    /// All values of a parameter.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a parameter, if it can be read as what is wanted.
     pub(crate) fn value<T: FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }

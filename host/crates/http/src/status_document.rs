@@ -1,7 +1,7 @@
 //! The status document of an orchestration.
 
 use everstate_engine::client::InstanceStatus;
-use everstate_types::{OrchestrationRecord, RuntimeStatus};
+use everstate_types::{HistoryEvent, InstanceId, OrchestrationRecord, RuntimeStatus};
 
 use crate::history_document::push_history;
 use crate::json::{ObjectWriter, push_string};
@@ -26,12 +26,40 @@ impl Default for Shown {
 
 /// Writes the document.
 pub(crate) fn status_document(status: &InstanceStatus, shown: Shown) -> Vec<u8> {
-    let record = &status.record;
     let mut out = Vec::with_capacity(512);
-    let mut document = ObjectWriter::new(&mut out);
+    push_status(&mut out, &status.instance_id, &status.record, &status.history, shown);
+    out
+}
+
+/// Writes the array of the orchestrations of a page, without their histories.
+pub(crate) fn list_document(
+    instances: &[(InstanceId, OrchestrationRecord)],
+    shows_input: bool,
+) -> Vec<u8> {
+    let shown = Shown { input: shows_input, ..Shown::default() };
+    let mut out = Vec::with_capacity(512 * instances.len() + 2);
+    out.push(b'[');
+    for (index, (id, record)) in instances.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_status(&mut out, id, record, &[], shown);
+    }
+    out.push(b']');
+    out
+}
+
+fn push_status(
+    out: &mut Vec<u8>,
+    instance_id: &InstanceId,
+    record: &OrchestrationRecord,
+    history: &[HistoryEvent],
+    shown: Shown,
+) {
+    let mut document = ObjectWriter::new(out);
     document
         .string("name", record.name.as_str())
-        .string("instanceId", status.instance_id.as_str())
+        .string("instanceId", instance_id.as_str())
         .string("runtimeStatus", record.status.as_str())
         .payload("input", Some(&record.input).filter(|_| shown.input))
         .payload("customStatus", record.custom_status.as_ref());
@@ -40,10 +68,9 @@ pub(crate) fn status_document(status: &InstanceStatus, shown: Shown) -> Vec<u8> 
         .string("createdTime", &record.created_at.to_string())
         .string("lastUpdatedTime", &record.updated_at.to_string());
     if shown.history && record.status != RuntimeStatus::Pending {
-        push_history(document.key("historyEvents"), &status.history, shown);
+        push_history(document.key("historyEvents"), history, shown);
     }
     document.end();
-    out
 }
 
 /// What the orchestration returned, why it failed, or why it was terminated.

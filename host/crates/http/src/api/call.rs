@@ -1,11 +1,16 @@
 //! [`ApiCall`]: a request to a route of the API, and what handlers ask of it.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use everstate_types::InstanceId;
+use everstate_types::{InstanceId, Payload};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::IgnoredAny;
 
-use super::{Api, ApiRoute};
+use super::Api;
 use crate::base_url::base_url;
 use crate::body::read_body;
 use crate::error::ApiError;
@@ -14,12 +19,12 @@ use crate::query::Query;
 
 /// A request to a route.
 pub(crate) struct ApiCall {
-    pub(crate) route: &'static ApiRoute,
     pub(crate) parts: Parts,
     /// Names and values of the parameters in the path, percent-decoded.
     pub(crate) values: RouteValues,
-    /// Not read yet: [`ApiCall::read_body`].
-    pub(crate) body: Body,
+    /// Not read yet: [`ApiCall::read_body`]. Behind a lock, which is never waited for, so that handlers
+    /// can share the call.
+    pub(crate) body: Mutex<Body>,
 }
 
 impl ApiCall {
@@ -47,7 +52,44 @@ impl ApiCall {
 
     /// Reads the body, within the limits of the configuration. It can be read once.
     pub(crate) async fn read_body(&mut self, api: &Api) -> Result<Bytes, ApiError> {
-        read_body(&self.parts, std::mem::take(&mut self.body), &api.config).await
+        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+        read_body(&self.parts, std::mem::take(body), &api.config).await
+    }
+
+    /// Whether the body is said to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        let content_type = self.parts.headers.get(CONTENT_TYPE);
+        let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = text.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/json")
+    }
+
+    /// Reads a body that must be JSON, whatever it is said to be; nothing is `null`.
+    pub(crate) async fn read_json(&mut self, api: &Api) -> Result<Payload, ApiError> {
+        let body = self.read_body(api).await?;
+        let invalid =
+            |detail: String| ApiError::bad_request("Invalid JSON content").with_detail(detail);
+        let text = str::from_utf8(&body).map_err(|error| invalid(error.to_string()))?;
+        if text.is_empty() {
+            return Ok(Payload::null());
+        }
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Ok(Payload::from(text.trim_ascii())),
+            Err(error) => Err(invalid(error.to_string())),
+        }
+    }
+
+    /// Whether an orchestration that failed is to be a 500.
+    pub(crate) fn wants_500(&self) -> bool {
+        self.query().flag("returnInternalServerErrorOnFailure").unwrap_or(false)
+    }
+
+    /// What the links in the answer need so that the client can follow them: the key in the query
+    /// that it used itself. A key in a header is not written into links.
+    pub(crate) fn credentials(&self) -> Option<String> {
+        let query = self.query();
+        let code = query.text("code").filter(|code| !code.is_empty())?;
+        Some(format!("code={}", utf8_percent_encode(code, NON_ALPHANUMERIC)))
     }
 
     /// Where links begin: scheme and authority as the client wrote them.

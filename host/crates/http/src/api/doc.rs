@@ -139,6 +139,21 @@ pub(crate) const INSTANCE_ID: Parameter =
 pub(crate) const NO_INSTANCE: ResponseDoc =
     ResponseDoc::error(404, "There is no such orchestration.");
 
+/// Of what children may be part of.
+pub(crate) const RECURSIVE: Parameter = Parameter::query(
+    "recursive",
+    Kind::Boolean,
+    "Whether the same is done with the orchestrations that it started and waited for; false by \
+     default.",
+);
+
+/// Of documents about an orchestration.
+pub(crate) const STATUS_500: Parameter = Parameter::query(
+    "returnInternalServerErrorOnFailure",
+    Kind::Boolean,
+    "Whether one that failed is a 500; false by default.",
+);
+
 /// Of lists: where the page begins.
 pub(crate) const CONTINUATION_HEADER: Parameter = Parameter::header(
     "x-ms-continuation-token",

@@ -18,7 +18,7 @@
 //! that are unknown or cannot be read are ignored.
 
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -39,12 +39,22 @@ pub(crate) mod doc;
 mod entities;
 mod health;
 mod instances;
+mod lifecycle;
+mod openapi;
+mod start;
 
 pub(crate) use call::ApiCall;
 use doc::RouteDoc;
 
 /// All modules, in the order in which the document shows them.
-const MODULES: &[Module] = &[instances::MODULE, entities::MODULE, health::MODULE];
+const MODULES: &[Module] = &[
+    start::MODULE,
+    instances::MODULE,
+    lifecycle::MODULE,
+    entities::MODULE,
+    health::MODULE,
+    openapi::MODULE,
+];
 
 /// What belongs together.
 pub(crate) struct Module {
@@ -144,7 +154,7 @@ impl Api {
     pub(crate) async fn answer(&self, parts: Parts, body: Body) -> Result<Response, ApiError> {
         match MATCHER.find(parts.method.as_str(), parts.uri.path()) {
             Found::Route { target: route, values } => {
-                (route.handler)(self, ApiCall { route, parts, values, body }).await
+                (route.handler)(self, ApiCall { parts, values, body: Mutex::new(body) }).await
             }
             Found::MethodNotAllowed { allow } => Err(ApiError::method_not_allowed(&allow)),
             Found::Nothing => Err(ApiError::no_route()),

@@ -2,7 +2,9 @@
 
 mod entities;
 mod http2;
+mod lifecycle;
 mod management;
 mod server;
+mod starts;
 mod support;
 mod trigger;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -68,7 +68,7 @@ async fn send(api: &Api, mut call: ApiCall, operation: String) -> Result<Respons
     let headers = &call.parts.headers;
     let options = SignalOptions { at: None, idempotency_key: idempotency_key(headers)? };
     let body = call.read_body(api).await?;
-    let input = operation_input(&call.parts.headers, &body)?;
+    let input = operation_input(&call, &body)?;
     let accepted = api.services.engine.signal_entity(&entity, operation, input, options).await;
     api.settled(accepted.map_err(refusal)).await?;
     Ok(empty(StatusCode::ACCEPTED))
@@ -87,7 +87,7 @@ pub(super) async fn call(api: &Api, mut call: ApiCall) -> Result<Response, ApiEr
     let limit_max = api.config.wait_max();
     let limit = asked.and_then(Result::ok).unwrap_or(limit_max).min(limit_max);
     let body = call.read_body(api).await?;
-    let input = operation_input(&call.parts.headers, &body)?;
+    let input = operation_input(&call, &body)?;
     let engine = &api.services.engine;
     let result = engine.call_entity(&entity, operation.clone(), input, limit).await;
     match api.settled(result.map_err(refusal)).await? {
@@ -134,13 +134,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 }
 
 /// JSON as it is, other text as a JSON string; nothing is no input.
-fn operation_input(headers: &HeaderMap, body: &Bytes) -> Result<Option<Payload>, ApiError> {
+fn operation_input(call: &ApiCall, body: &Bytes) -> Result<Option<Payload>, ApiError> {
     if body.is_empty() {
         return Ok(None);
     }
     let text = str::from_utf8(body)
         .map_err(|_| ApiError::bad_request("The body is not text in UTF-8."))?;
-    if !is_json(headers) {
+    if !call.is_json() {
         let text = serde_json::to_string(text).expect("every text is a JSON string");
         return Ok(Some(Payload::from(text)));
     }
@@ -148,12 +148,6 @@ fn operation_input(headers: &HeaderMap, body: &Bytes) -> Result<Option<Payload>,
         Ok(_) => Ok(Some(Payload::from(text.trim_ascii()))),
         Err(error) => Err(ApiError::bad_request(format!("Could not parse JSON content: {error}"))),
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn no_entity(call: &ApiCall) -> ApiError {

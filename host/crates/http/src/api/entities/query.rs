@@ -6,14 +6,10 @@ use everstate_types::{FunctionName, Payload};
 use serde::de::IgnoredAny;
 
 use super::document::ShownEntity;
-use crate::api::answers::CONTINUATION;
+use crate::api::answers::{PAGE_SIZE, PAGE_SIZE_MAX, continuation};
 use crate::error::ApiError;
 use crate::query::Query;
 use crate::time::read_time;
-
-/// Entities of a page: as in the original if nothing is said, and at most.
-const PAGE_SIZE: usize = 100;
-const PAGE_SIZE_MAX: usize = 1_000;
 
 /// How the parameters begin that ask for a field of the state.
 const FIELD: &str = "field.";
@@ -76,15 +72,6 @@ fn field_value(field: &str, value: &str) -> Result<Payload, ApiError> {
             "The value of `{FIELD}{field}` is not JSON ({error}); a text stands in quotes."
         ))),
     }
-}
-
-/// Empty is as good as none: the original's last page has an empty one.
-fn continuation(parts: &Parts) -> Result<Option<String>, ApiError> {
-    let Some(value) = parts.headers.get(&CONTINUATION) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| {
-        ApiError::bad_request(format!("The header `{CONTINUATION}` is none that a page had."))
-    })?;
-    Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! What stands behind the server in these tests.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use everstate_engine::ClientError;
-use everstate_engine::client::{EntityStatus, InstanceStatus, Observed, SignalOptions};
+use everstate_engine::client::{
+    EntityStatus, InstanceStatus, Observed, SignalOptions, StartRequest,
+};
 use everstate_engine::guest::{
     FoundFunction, GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest,
     HttpResponse,
 };
-use everstate_engine::storage::{CommitSeq, EntityFilter, EntityPage, EntityQuery};
+use everstate_engine::storage::{
+    CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
+};
 use everstate_http::{Engine, EngineAnswer, EngineFuture};
 use everstate_types::{
     EntityId, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord, Payload,
@@ -21,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::entities::FakeEntities;
+use super::instances::{FakeInstances, text};
 
 /// The state change that every answer of the fakes depends on.
 pub(crate) const SEQ: CommitSeq = CommitSeq(7);
@@ -95,7 +99,7 @@ fn answer(headers: &[(&str, &str)], body: &str) -> HttpAnswer {
 /// Knows the orchestrations and the entities that a test gave it.
 #[derive(Debug)]
 pub(crate) struct FakeEngine {
-    pub(crate) statuses: Mutex<HashMap<String, InstanceStatus>>,
+    pub(crate) instances: Mutex<FakeInstances>,
     pub(crate) entities: Mutex<FakeEntities>,
     /// Everything up to this is durable.
     pub(crate) durable: watch::Sender<CommitSeq>,
@@ -107,11 +111,22 @@ impl Default for FakeEngine {
     fn default() -> Self {
         let (durable, _) = watch::channel(SEQ);
         let (waiting, _) = watch::channel(0);
-        Self { statuses: Mutex::default(), entities: Mutex::default(), durable, waiting }
+        Self { instances: Mutex::default(), entities: Mutex::default(), durable, waiting }
     }
 }
 
 impl FakeEngine {
+    /// Answers from what is known of orchestrations.
+    fn of_instances<'a, T: Send + 'a>(
+        &'a self,
+        answer: impl FnOnce(&mut FakeInstances) -> Result<T, ClientError> + Send + 'a,
+    ) -> EngineAnswer<'a, T> {
+        Box::pin(async move {
+            let value = answer(&mut self.instances.lock().expect("no panic"))?;
+            Ok(Observed { value, seq: SEQ })
+        })
+    }
+
     /// Answers from what is known of entities.
     fn of_entities<'a, T: Send + 'a>(
         &'a self,
@@ -137,14 +152,90 @@ impl Engine for FakeEngine {
         &'a self,
         instance_id: &'a InstanceId,
     ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
-        Box::pin(async move {
-            if instance_id.as_str() == "overloaded" {
-                return Err(ClientError::Overloaded);
-            }
-            let statuses = self.statuses.lock().expect("no panic");
-            let value = statuses.get(instance_id.as_str()).cloned().map(Arc::new);
-            Ok(Observed { value, seq: SEQ })
-        })
+        self.of_instances(|instances| instances.get(instance_id))
+    }
+
+    fn start(&self, request: StartRequest) -> EngineAnswer<'_, InstanceId> {
+        self.of_instances(|instances| instances.start(request))
+    }
+
+    fn wait_for_completion<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        self.of_instances(move |instances| instances.wait(instance_id, limit))
+    }
+
+    fn raise_event<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        name: String,
+        input: Payload,
+    ) -> EngineAnswer<'a, ()> {
+        let with = format!("{name} {}", input.as_str());
+        self.of_instances(move |instances| instances.change("raise", instance_id, with))
+    }
+
+    fn terminate<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<Payload>,
+        recurse: bool,
+    ) -> EngineAnswer<'a, ()> {
+        let with = format!("{} {recurse}", text(reason.as_ref()));
+        self.of_instances(move |instances| instances.change("terminate", instance_id, with))
+    }
+
+    fn suspend<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        let with = reason.unwrap_or_default();
+        self.of_instances(move |instances| instances.change("suspend", instance_id, with))
+    }
+
+    fn resume<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        let with = reason.unwrap_or_default();
+        self.of_instances(move |instances| instances.change("resume", instance_id, with))
+    }
+
+    fn rewind<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        reason: Option<String>,
+    ) -> EngineAnswer<'a, ()> {
+        let with = reason.unwrap_or_default();
+        self.of_instances(move |instances| instances.change("rewind", instance_id, with))
+    }
+
+    fn restart<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        with_new_id: bool,
+    ) -> EngineAnswer<'a, InstanceId> {
+        self.of_instances(move |instances| instances.restart(instance_id, with_new_id))
+    }
+
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool> {
+        self.of_instances(move |instances| instances.purge(instance_id, recurse))
+    }
+
+    fn query_instances(&self, query: InstanceQuery) -> EngineAnswer<'_, InstancePage> {
+        self.of_instances(|instances| instances.query(query))
+    }
+
+    fn count_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64> {
+        self.of_instances(|instances| instances.count(filter))
+    }
+
+    fn purge_instances(&self, filter: InstanceFilter) -> EngineAnswer<'_, u64> {
+        self.of_instances(|instances| instances.purge_many(filter))
     }
 
     fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>> {

@@ -3,6 +3,7 @@
 mod connection;
 mod entities;
 mod fakes;
+mod instances;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 pub(crate) use connection::{Connection, Response};
 pub(crate) use entities::{FakeEntities, entity, held, record};
 pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
+pub(crate) use instances::FakeInstances;
 
 /// Longer than anything here takes; ends a test that would hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
