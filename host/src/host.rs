@@ -12,7 +12,9 @@ use anyhow::{Context as _, anyhow};
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::StorageError;
 use everstate_engine::{Observers, TaskHub};
-use everstate_http::{HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes};
+use everstate_http::{
+    HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes, SharedWarnings,
+};
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
@@ -70,8 +72,12 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let deployed = Arc::new(Notify::new());
     let upkeep =
         tokio::spawn(follow_deployments(runtime.clone(), client.clone(), Arc::clone(&deployed)));
-    let services =
-        Services { functions: Arc::new(runtime.clone()), engine: Arc::new(client), routes };
+    let services = Services {
+        functions: Arc::new(runtime.clone()),
+        engine: Arc::new(client),
+        readiness: Arc::new(SharedWarnings::default()),
+        routes,
+    };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
     let following = tokio::spawn(functions.follow(move |functions| {

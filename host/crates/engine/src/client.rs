@@ -209,6 +209,17 @@ impl Client {
         }
     }
 
+    /// Why new work would be refused now; `None`: it would not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<ClientError> {
+        if self.node.is_stopping() {
+            return Some(ClientError::Stopping);
+        }
+        let is_full =
+            self.node.commits.is_full() || self.node.lanes.iter().any(|lane| lane.is_full());
+        is_full.then_some(ClientError::Overloaded)
+    }
+
     /// Refuses new work where it would only make a queue longer. Work that is accepted is never refused.
     fn admit(&self, id: &InstanceId) -> Result<(), ClientError> {
         if self.node.is_stopping() {

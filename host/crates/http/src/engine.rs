@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_engine::client::{
-    EntityStatus, InstanceStatus, Observed, SignalOptions, StartRequest,
+    EntityStatus, InstanceStatus, Observed, Seen, SignalOptions, StartRequest,
 };
+use everstate_engine::explain::Explanation;
 use everstate_engine::storage::{
     CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
 };
@@ -44,6 +45,28 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
         instance_id: &'a InstanceId,
         limit: Duration,
     ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// The status of an orchestration when it has begun to run, or when `limit` is over.
+    fn wait_for_start<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// The status of an orchestration when there is more to be told of it than `seen`, or when
+    /// `limit` is over.
+    fn wait_for_change<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        seen: Seen,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>>;
+
+    /// Why an orchestration waits; `None` if there is none of that id.
+    fn explain<'a>(&'a self, instance_id: &'a InstanceId) -> EngineAnswer<'a, Option<Explanation>>;
+
+    /// Why new work would be refused now; `None`: it would not.
+    fn refusal(&self) -> Option<ClientError>;
 
     /// Raises an event at an orchestration.
     fn raise_event<'a>(
@@ -126,6 +149,9 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Breaks the lock of an entity; false if it was not locked.
     fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool>;
 
+    /// Removes an entity; false if there was nothing to remove.
+    fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool>;
+
     /// A page of the entities that fit.
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage>;
 
@@ -155,6 +181,31 @@ impl Engine for Client {
         limit: Duration,
     ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
         Box::pin(self.wait_for_completion(instance_id, limit))
+    }
+
+    fn wait_for_start<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        Box::pin(self.wait_for_start(instance_id, limit))
+    }
+
+    fn wait_for_change<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        seen: Seen,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        Box::pin(self.wait_for_change(instance_id, seen, limit))
+    }
+
+    fn explain<'a>(&'a self, instance_id: &'a InstanceId) -> EngineAnswer<'a, Option<Explanation>> {
+        Box::pin(self.explain(instance_id))
+    }
+
+    fn refusal(&self) -> Option<ClientError> {
+        self.refusal()
     }
 
     fn raise_event<'a>(
@@ -250,6 +301,10 @@ impl Engine for Client {
 
     fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
         Box::pin(self.release_lock(entity))
+    }
+
+    fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
+        Box::pin(self.purge_entity(entity))
     }
 
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {

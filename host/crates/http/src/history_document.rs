@@ -28,6 +28,32 @@ pub(crate) fn push_history(out: &mut Vec<u8>, history: &[HistoryEvent], shown: S
     out.push(b']');
 }
 
+/// The events of a history, one by one, as they are told while they happen: nothing is left out because
+/// of what came later.
+pub(crate) struct HistoryEvents<'a>(Index<'a>);
+
+impl<'a> HistoryEvents<'a> {
+    pub(crate) fn new(history: &'a [HistoryEvent]) -> Self {
+        Self(Index::new(history))
+    }
+
+    /// The event at this place, with inputs and results; turns are not shown.
+    pub(crate) fn as_it_happened(&self, index: usize) -> Option<Vec<u8>> {
+        let event = self.0.events.get(index)?;
+        if is_turn(event) {
+            return None;
+        }
+        let shown = Shown { input: true, history: true, history_output: true };
+        let mut out = Vec::with_capacity(256);
+        EventWriter { history: &self.0, shown }.push(&mut out, event);
+        Some(out)
+    }
+}
+
+fn is_turn(event: &HistoryEvent) -> bool {
+    matches!(event.kind, EventKind::OrchestratorStarted | EventKind::OrchestratorCompleted)
+}
+
 /// Finds what was asked for.
 struct Index<'a> {
     events: &'a [HistoryEvent],
@@ -48,7 +74,7 @@ impl<'a> Index<'a> {
     /// Turns are not shown, nor what is merged into what came of it.
     fn is_hidden(&self, event: &HistoryEvent) -> bool {
         match event.kind {
-            EventKind::OrchestratorStarted | EventKind::OrchestratorCompleted => true,
+            _ if is_turn(event) => true,
             EventKind::ActivityScheduled { .. }
             | EventKind::SubOrchestrationCreated { .. }
             | EventKind::EntityOperationCalled { .. }

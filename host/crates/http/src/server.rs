@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -32,6 +33,7 @@ use crate::api::Api;
 use crate::config::HttpConfig;
 use crate::engine::Engine;
 use crate::error::ApiError;
+use crate::readiness::Readiness;
 use crate::routes::{SharedRoutes, is_built_in};
 use crate::trigger::Triggers;
 
@@ -46,6 +48,8 @@ pub struct Services {
     pub functions: Arc<dyn HttpFunctions>,
     /// Knows what is durable, the orchestrations and the entities.
     pub engine: Arc<dyn Engine>,
+    /// Knows what is not as it should be.
+    pub readiness: Arc<dyn Readiness>,
     /// Which function answers which request.
     pub routes: Arc<SharedRoutes>,
 }
@@ -75,6 +79,7 @@ pub struct HttpServer {
     router: Router,
     config: HttpConfig,
     detached: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl HttpServer {
@@ -89,11 +94,13 @@ impl HttpServer {
     ) -> std::io::Result<Self> {
         let default_base_url = default_base_url(listener.local_addr()?);
         let detached = TaskTracker::new();
+        let stopping = CancellationToken::new();
         let app = App {
             api: Api {
                 services: services.clone(),
                 config: config.clone(),
                 default_base_url: default_base_url.clone(),
+                stopping: stopping.clone(),
             },
             triggers: Triggers {
                 functions: services.functions,
@@ -107,7 +114,7 @@ impl HttpServer {
         // Functions bring their own routes, which come and go; axum's are fixed. So everything goes
         // through the fallback, which costs a third of a microsecond.
         let router = Router::new().fallback(dispatch).with_state(Arc::new(app));
-        Ok(Self { listener, router, config, detached })
+        Ok(Self { listener, router, config, detached, stopping })
     }
 
     /// Serves until `shutdown` is ready, then finishes what is under way.
@@ -115,7 +122,7 @@ impl HttpServer {
     /// # Errors
     /// If that did not end within [`HttpConfig::drain_timeout_ms`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DrainTimeout> {
-        let Self { listener, router, config, detached } = self;
+        let Self { listener, router, config, detached, stopping } = self;
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let accepting = accept(listener, router, &config, &graceful, &mut connections);
@@ -123,6 +130,7 @@ impl HttpServer {
             never = accepting => match never {},
             () = shutdown => {}
         }
+        stopping.cancel();
         // The listener is closed now; idle connections close, busy ones after their response.
         let drain = async {
             graceful.shutdown().await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use everstate_types::{
     ComponentHash, DelayedKey, ExecutionId, ExecutionStart, Failure, FunctionName, HistoryEvent,
-    InstanceId, Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus, SpanId,
-    Timestamp, TraceContext,
+    InstanceId, Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus,
+    SpanId, Timestamp, TraceContext,
 };
 
 use super::Moment;

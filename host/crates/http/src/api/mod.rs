@@ -25,6 +25,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use everstate_engine::client::Observed;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::check_status::MANAGEMENT_PATH;
 use crate::config::HttpConfig;
@@ -38,6 +39,7 @@ mod call;
 pub(crate) mod doc;
 mod entities;
 mod health;
+mod inspect;
 mod instances;
 mod lifecycle;
 mod openapi;
@@ -51,6 +53,7 @@ const MODULES: &[Module] = &[
     start::MODULE,
     instances::MODULE,
     lifecycle::MODULE,
+    inspect::MODULE,
     entities::MODULE,
     health::MODULE,
     openapi::MODULE,
@@ -114,6 +117,8 @@ pub(crate) struct Api {
     pub(crate) config: HttpConfig,
     /// Scheme and authority for requests that do not name a host.
     pub(crate) default_base_url: String,
+    /// Told when the server stops: what would wait for long ends then.
+    pub(crate) stopping: CancellationToken,
 }
 
 static MATCHER: LazyLock<RouteMatcher<&'static ApiRoute>> = LazyLock::new(|| {

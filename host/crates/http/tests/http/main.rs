@@ -2,6 +2,7 @@
 
 mod entities;
 mod http2;
+mod inspect;
 mod lifecycle;
 mod management;
 mod server;

@@ -58,9 +58,21 @@ pub(super) async fn signal(api: &Api, call: ApiCall) -> Result<Response, ApiErro
     send(api, call, operation).await
 }
 
-/// The operation `delete`, the same way.
+/// The operation `delete`, the same way; or, if that is asked for, the end of all that is known of it.
 pub(super) async fn delete(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
+    if call.query().is_set("purge") {
+        return purge(api, call).await;
+    }
     send(api, call, "delete".to_owned()).await
+}
+
+async fn purge(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
+    let entity = entity_id(&call).map_err(|_| no_entity(&call))?;
+    if !api.settled(api.services.engine.purge_entity(&entity).await).await? {
+        return Err(no_entity(&call));
+    }
+    tracing::info!(%entity, "an entity was purged over the management API");
+    Ok(document(StatusCode::OK, r#"{"entitiesDeleted":1}"#))
 }
 
 async fn send(api: &Api, mut call: ApiCall, operation: String) -> Result<Response, ApiError> {

@@ -38,7 +38,7 @@ const ROUTES: &[ApiRoute] = &[
         |api, call| Box::pin(handle::delete(api, call)),
         RouteDoc {
             id: "deleteEntityWithEmptyKey",
-            parameters: &[ENTITY_NAME, IDEMPOTENCY_KEY],
+            parameters: &[ENTITY_NAME, PURGE, IDEMPOTENCY_KEY],
             ..DELETE
         },
     ),
@@ -95,6 +95,12 @@ const OPERATION: Parameter =
 const IDEMPOTENCY_KEY: Parameter = Parameter::header(
     "Idempotency-Key",
     "Signals to the same entity with the same key count once; 1 to 256 characters.",
+);
+
+const PURGE: Parameter = Parameter::query(
+    "purge",
+    Kind::Flag,
+    "Removes the entity without asking its code, when what came before is done.",
 );
 
 const LAST_OPERATION_FROM: Parameter = Parameter::query(
@@ -202,10 +208,20 @@ const SIGNAL: RouteDoc = RouteDoc {
 
 const DELETE: RouteDoc = RouteDoc {
     id: "deleteEntity",
-    summary: "Signals the operation `delete`.",
-    parameters: &[ENTITY_NAME, ENTITY_KEY, IDEMPOTENCY_KEY],
+    summary: "Signals the operation `delete`, or removes the entity whatever its code says.",
+    parameters: &[ENTITY_NAME, ENTITY_KEY, PURGE, IDEMPOTENCY_KEY],
     body: None,
-    responses: SIGNALED,
+    responses: &[
+        ResponseDoc::new(200, "With `purge`: it is gone.", Content::Json("EntitiesDeleted")),
+        ACCEPTED,
+        BAD_OPERATION,
+        ResponseDoc::error(
+            404,
+            "No such entity function is loaded; with `purge`: there is no such entity.",
+        ),
+        ResponseDoc::error(409, "With `purge`: an orchestration holds it, or will before that."),
+        TOO_MUCH_WAITS,
+    ],
 };
 
 const CALL: RouteDoc = RouteDoc {
@@ -254,12 +270,10 @@ const INPUT: BodyDoc = BodyDoc {
     contents: &[Content::AnyJson, Content::Media("text/plain")],
 };
 
-const SIGNALED: &[ResponseDoc] = &[
-    ResponseDoc::new(202, "It will be done once; what comes of it is not told.", Content::Nothing),
-    BAD_OPERATION,
-    NO_FUNCTION,
-    TOO_MUCH_WAITS,
-];
+const SIGNALED: &[ResponseDoc] = &[ACCEPTED, BAD_OPERATION, NO_FUNCTION, TOO_MUCH_WAITS];
+
+const ACCEPTED: ResponseDoc =
+    ResponseDoc::new(202, "It will be done once; what comes of it is not told.", Content::Nothing);
 
 const BAD_OPERATION: ResponseDoc = ResponseDoc::error(
     400,

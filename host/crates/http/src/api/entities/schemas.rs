@@ -47,12 +47,18 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             "failure": { "$ref": "#/components/schemas/Failure" },
         },
     });
+    let deleted = json!({
+        "type": "object",
+        "required": ["entitiesDeleted"],
+        "properties": { "entitiesDeleted": { "const": 1 } },
+    });
     let released = json!({
         "type": "object",
         "required": ["released"],
         "properties": { "released": { "type": "boolean" } },
     });
     vec![
+        ("EntitiesDeleted", deleted),
         ("Entity", entity),
         ("EntityId", id),
         ("EntityListOrCount", list),

@@ -66,6 +66,19 @@ impl Connection {
         response
     }
 
+    /// Reads up to a text that must come, and gives all of it.
+    pub(crate) async fn read_up_to(&mut self, text: &str) -> String {
+        loop {
+            let read = String::from_utf8_lossy(&self.read).into_owned();
+            if let Some(at) = read.find(text) {
+                let found = read[..at + text.len()].to_owned();
+                self.read.drain(..found.len());
+                return found;
+            }
+            assert!(self.read_more().await, "`{text}` comes before the end, not {read:?}");
+        }
+    }
+
     /// Returns when the server has closed the connection without sending anything more.
     pub(crate) async fn closed(&mut self) {
         assert!(!self.read_more().await, "nothing more comes");

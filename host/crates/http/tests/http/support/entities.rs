@@ -71,6 +71,16 @@ impl FakeEntities {
         known.and_then(|status| status.record.lock.take()).is_some()
     }
 
+    pub(crate) fn purge(&mut self, entity: &EntityId) -> Result<bool, ClientError> {
+        match self.known.get(entity).and_then(|status| status.record.lock.as_ref()) {
+            Some(lock) => Err(ClientError::EntityLocked {
+                instance_id: entity.instance_id(),
+                holder: lock.instance_id.clone(),
+            }),
+            None => Ok(self.known.remove(entity).is_some()),
+        }
+    }
+
     pub(crate) fn query(&mut self, query: EntityQuery) -> Result<EntityPage, ClientError> {
         check_fields(&query.filter)?;
         self.queries.push(query);

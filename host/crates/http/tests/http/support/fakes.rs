@@ -1,13 +1,15 @@
 //! What stands behind the server in these tests.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use everstate_engine::ClientError;
 use everstate_engine::client::{
-    EntityStatus, InstanceStatus, Observed, SignalOptions, StartRequest,
+    EntityStatus, InstanceStatus, Observed, Seen, SignalOptions, StartRequest,
 };
+use everstate_engine::explain::Explanation;
 use everstate_engine::guest::{
     FoundFunction, GuestFuture, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest,
     HttpResponse,
@@ -101,6 +103,12 @@ fn answer(headers: &[(&str, &str)], body: &str) -> HttpAnswer {
 pub(crate) struct FakeEngine {
     pub(crate) instances: Mutex<FakeInstances>,
     pub(crate) entities: Mutex<FakeEntities>,
+    /// Why orchestrations wait, by their ids.
+    pub(crate) explanations: Mutex<HashMap<String, Explanation>>,
+    /// Why new work is refused.
+    pub(crate) refusal: Mutex<Option<ClientError>>,
+    /// Counts changes of orchestrations.
+    changed: watch::Sender<u32>,
     /// Everything up to this is durable.
     pub(crate) durable: watch::Sender<CommitSeq>,
     /// How many answers wait to be durable.
@@ -111,11 +119,47 @@ impl Default for FakeEngine {
     fn default() -> Self {
         let (durable, _) = watch::channel(SEQ);
         let (waiting, _) = watch::channel(0);
-        Self { instances: Mutex::default(), entities: Mutex::default(), durable, waiting }
+        let (changed, _) = watch::channel(0);
+        Self {
+            instances: Mutex::default(),
+            entities: Mutex::default(),
+            explanations: Mutex::default(),
+            refusal: Mutex::default(),
+            changed,
+            durable,
+            waiting,
+        }
     }
 }
 
 impl FakeEngine {
+    /// Puts an orchestration in the place of one that is known, and wakes who waits for that.
+    pub(crate) fn set(&self, status: InstanceStatus) {
+        let id = status.instance_id.to_string();
+        self.instances.lock().expect("no panic").known.insert(id, status);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Answers when an orchestration is as it is waited for, is not there, or the time is over.
+    fn wait_for<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+        has_come: impl Fn(&InstanceStatus) -> bool + Send + Sync + 'a,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        let known = move || {
+            let instances = self.instances.lock().expect("no panic");
+            instances.known.get(instance_id.as_str()).cloned().map(Arc::new)
+        };
+        Box::pin(async move {
+            let mut changed = self.changed.subscribe();
+            let come = changed.wait_for(|_| known().is_none_or(|status| has_come(&status)));
+            // When the time is over, it is told as it is.
+            drop(tokio::time::timeout(limit, come).await);
+            Ok(Observed { value: known(), seq: SEQ })
+        })
+    }
+
     /// Answers from what is known of orchestrations.
     fn of_instances<'a, T: Send + 'a>(
         &'a self,
@@ -238,6 +282,38 @@ impl Engine for FakeEngine {
         self.of_instances(|instances| instances.purge_many(filter))
     }
 
+    fn wait_for_start<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        let pending = RuntimeStatus::Pending;
+        self.wait_for(instance_id, limit, move |status| status.record.status != pending)
+    }
+
+    fn wait_for_change<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        seen: Seen,
+        limit: Duration,
+    ) -> EngineAnswer<'a, Option<Arc<InstanceStatus>>> {
+        self.wait_for(instance_id, limit, move |status| {
+            Seen::of(&status.record, &status.history) != seen
+        })
+    }
+
+    fn explain<'a>(&'a self, instance_id: &'a InstanceId) -> EngineAnswer<'a, Option<Explanation>> {
+        Box::pin(async move {
+            let value =
+                self.explanations.lock().expect("no panic").get(instance_id.as_str()).cloned();
+            Ok(Observed { value, seq: SEQ })
+        })
+    }
+
+    fn refusal(&self) -> Option<ClientError> {
+        self.refusal.lock().expect("no panic").clone()
+    }
+
     fn get_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, Option<EntityStatus>> {
         self.of_entities(|entities| entities.get(entity))
     }
@@ -264,6 +340,10 @@ impl Engine for FakeEngine {
 
     fn release_lock<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
         self.of_entities(|entities| Ok(entities.release_lock(entity)))
+    }
+
+    fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
+        self.of_entities(|entities| entities.purge(entity))
     }
 
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {

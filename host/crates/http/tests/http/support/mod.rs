@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use everstate_http::{
     DrainTimeout, HttpConfig, HttpServer, RouteEntry, RouteTable, Services, SharedRoutes,
+    SharedWarnings,
 };
 use everstate_types::{ComponentHash, FunctionName};
 use tokio::net::TcpListener;
@@ -31,6 +32,7 @@ pub(crate) struct TestServer {
     pub(crate) functions: Arc<FakeFunctions>,
     pub(crate) engine: Arc<FakeEngine>,
     pub(crate) routes: Arc<SharedRoutes>,
+    pub(crate) warnings: Arc<SharedWarnings>,
     shutdown: oneshot::Sender<()>,
     running: JoinHandle<Result<(), DrainTimeout>>,
 }
@@ -44,6 +46,7 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (functions, engine) = (Arc::<FakeFunctions>::default(), Arc::<FakeEngine>::default());
+        let warnings = Arc::<SharedWarnings>::default();
         let routes = Arc::new(SharedRoutes::new(table(&[
             ("Database_HttpStart", &["GET", "PUT"], "Database/{key}"),
             ("Echo", &[], "echo/{*rest}"),
@@ -56,6 +59,7 @@ impl TestServer {
         let services = Services {
             functions: functions.clone(),
             engine: engine.clone(),
+            readiness: warnings.clone(),
             routes: Arc::clone(&routes),
         };
         let server = HttpServer::new(listener, services, config).expect("a server");
@@ -63,7 +67,7 @@ impl TestServer {
         let running = tokio::spawn(server.run(async {
             is_shut_down.await.expect("the test shuts the server down or keeps it");
         }));
-        Self { address, functions, engine, routes, shutdown, running }
+        Self { address, functions, engine, routes, warnings, shutdown, running }
     }
 
     pub(crate) async fn connect(&self) -> Connection {
