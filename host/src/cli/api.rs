@@ -206,6 +206,11 @@ impl ApiPath {
         Self::below("/admin", segments)
     }
 
+    /// From the root.
+    pub(crate) fn root(segments: &[&str]) -> Self {
+        Self::below("", segments)
+    }
+
     fn below(base: &str, segments: &[&str]) -> Self {
         let mut path = base.to_owned();
         for segment in segments {

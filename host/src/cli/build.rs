@@ -21,7 +21,7 @@ pub(crate) const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
 
 /// Where Debian has its compiler.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+pub(crate) const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 /// Set by a cargo that runs this for its own build, and wrong for the one that this starts.
 const VARIABLES_OF_CARGO: [&str; 12] = [
@@ -151,7 +151,7 @@ fn cargo() -> Command {
 }
 
 /// The folder of the compiler that is taken in a folder, if it can be started.
-fn sysroot(rustc: &str, folder: &Path) -> Option<String> {
+pub(crate) fn sysroot(rustc: &str, folder: &Path) -> Option<String> {
     let mut command = Command::new(rustc);
     let output = command.args(["--print", "sysroot"]).current_dir(folder).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

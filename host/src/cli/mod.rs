@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod component;
 mod deploy;
+mod doctor;
 mod entities;
 mod errors;
 mod files;
@@ -62,6 +63,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Copy the data of a running host to a folder
     Backup(backup::BackupArgs),
+    /// Say what is wrong with a set-up, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// Print what a shell needs to complete commands
     Completions(reference::CompletionsArgs),
     /// Print the manual page
@@ -99,6 +102,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Command::Locks(args) => locks::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => reference::completions(&args, Cli::command()),
         Command::Man(args) => reference::man(&args, Cli::command()),
     }
@@ -120,5 +124,22 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_documented() {
+        let text = include_str!("../../../docs/cli.md");
+        for command in leaves(&Cli::command(), "everstate") {
+            assert!(text.contains(&format!("`{command}")), "docs/cli.md does not have `{command}`");
+        }
+    }
+
+    /// The commands that do something, by their whole names.
+    fn leaves(command: &clap::Command, name: &str) -> Vec<String> {
+        if !command.has_subcommands() {
+            return vec![name.to_owned()];
+        }
+        let inner = command.get_subcommands();
+        inner.flat_map(|inner| leaves(inner, &format!("{name} {}", inner.get_name()))).collect()
     }
 }
