@@ -5,6 +5,7 @@
 //! a returned [`Storage::sync`] covers.
 
 use std::fmt;
+use std::path::Path;
 
 use everstate_types::{
     DelayedKey, EntityId, EntityRecord, ExecutionId, FunctionName, HistoryEvent, InstanceId,
@@ -110,6 +111,21 @@ pub trait Storage: Send + Sync + 'static {
     /// # Errors
     /// If that is not certain.
     fn sync(&self) -> Result<()>;
+
+    /// The orchestrators of all that is stored, in lower case, in order, as of the last write. Takes time
+    /// in proportion to their number.
+    ///
+    /// # Errors
+    /// If the data cannot be read or is damaged.
+    fn orchestrators(&self) -> Result<Vec<String>>;
+
+    /// Makes a copy of all that was written before this call, and perhaps of some that was written
+    /// after it but then of all before that, in a folder, which must not exist. The copy is durable, and
+    /// others may read and write meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be made. What is stored is as it was, so this one does not end the process.
+    fn backup(&self, folder: &Path) -> Result<()>;
 }
 
 /// What goes on after a start.

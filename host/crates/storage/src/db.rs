@@ -184,6 +184,14 @@ impl Storage for RocksStorage {
     fn sync(&self) -> storage::Result<()> {
         Ok(self.sync_writes()?)
     }
+
+    fn orchestrators(&self) -> storage::Result<Vec<String>> {
+        Ok(self.read_orchestrators()?)
+    }
+
+    fn backup(&self, folder: &Path) -> storage::Result<()> {
+        Ok(self.write_backup(folder)?)
+    }
 }
 
 impl fmt::Debug for RocksStorage {

@@ -126,6 +126,26 @@ pub enum Error {
     /// RocksDB could not write: the disk is full, or failed.
     #[error("the data cannot be written: {0}")]
     Write(rocksdb::Error),
+
+    /// RocksDB could not make a copy of the data.
+    #[error("the data cannot be copied: {0}")]
+    Backup(rocksdb::Error),
+
+    /// The operating system could not make a copy of the data.
+    #[error("the data cannot be copied to {}: {cause}", path.display())]
+    WriteBackup {
+        /// The folder of the copy.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
+    /// There is nothing to be looked at.
+    #[error("there is no data in {}", path.display())]
+    NoData {
+        /// The folder.
+        path: PathBuf,
+    },
 }
 
 /// The result of a call of this crate.

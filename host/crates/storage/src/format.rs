@@ -11,7 +11,7 @@ use crate::key::{Family, MetaKey, Row};
 use crate::{meta, options};
 
 /// The version that this crate reads and writes. docs/storage-format.md has the history.
-pub(crate) const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 4;
 
 /// Refuses a folder that has the column families of another version, before RocksDB refuses it with
 /// a message that says less, or adds to it those that it lacks.

@@ -84,7 +84,7 @@ struct Freed {
 impl LargeValues {
     /// The values in a data folder, whose rows refer to these. Removes all others.
     pub(crate) fn open(data_folder: &Path, mut referred: HashSet<LargeId>) -> Result<Self> {
-        let folder = data_folder.join(FOLDER);
+        let folder = folder_in(data_folder);
         let mut state = State::default();
         for id in stored_ids(&folder)? {
             if !referred.remove(&id) {
@@ -125,6 +125,22 @@ impl LargeValues {
         let moment = state.moment;
         *state.reads.entry(moment).or_default() += 1;
         LargeRead { shared: &self.shared, moment }
+    }
+
+    /// Puts these values into the copy of a data folder, as links where that can be.
+    pub(crate) fn copy_into(&self, data_folder: &Path, ids: &HashSet<LargeId>) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let folder = folder_in(data_folder);
+        fs::create_dir_all(&folder)?;
+        for id in ids {
+            let (from, to) = (path(&self.shared.folder, *id), path(&folder, *id));
+            if fs::hard_link(&from, &to).is_err() {
+                fs::copy(from, to)?;
+            }
+        }
+        Ok(())
     }
 
     /// These values are freed by this commit, which is written.
@@ -171,27 +187,7 @@ impl Drop for LargeValues {
 impl LargeRead<'_> {
     /// The value, to which this row refers.
     pub(crate) fn value(&self, row: Row<'_>, id: LargeId) -> Result<Payload> {
-        let path = path(&self.shared.folder, id);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(row, format!("its file {} is missing", path.display())));
-            }
-            Err(cause) => return Err(Error::ReadLarge { path, cause }),
-        };
-        let (header, text) =
-            read_file(file).map_err(|cause| Error::ReadLarge { path: path.clone(), cause })?;
-        let is_good = match *header.as_slice() {
-            [LAYOUT_TEXT, ref stored @ ..] => *stored == stored_checksum(id, &text),
-            _ => false,
-        };
-        match String::from_utf8(text) {
-            Ok(text) if is_good => Ok(Payload::from(text)),
-            _ => {
-                let path = path.display();
-                Err(damaged(row, format!("what is in its file {path} is not what was written")))
-            }
-        }
+        read_value(&self.shared.folder, row, id)
     }
 }
 
@@ -241,8 +237,38 @@ impl State {
     }
 }
 
+/// The folder of the values in a data folder.
+pub(crate) fn folder_in(data_folder: &Path) -> PathBuf {
+    data_folder.join(FOLDER)
+}
+
+/// The value in one of the files of a folder, to which this row refers.
+pub(crate) fn read_value(folder: &Path, row: Row<'_>, id: LargeId) -> Result<Payload> {
+    let path = path(folder, id);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged(row, format!("its file {} is missing", path.display())));
+        }
+        Err(cause) => return Err(Error::ReadLarge { path, cause }),
+    };
+    let (header, text) =
+        read_file(file).map_err(|cause| Error::ReadLarge { path: path.clone(), cause })?;
+    let is_good = match *header.as_slice() {
+        [LAYOUT_TEXT, ref stored @ ..] => *stored == stored_checksum(id, &text),
+        _ => false,
+    };
+    match String::from_utf8(text) {
+        Ok(text) if is_good => Ok(Payload::from(text)),
+        _ => {
+            let path = path.display();
+            Err(damaged(row, format!("what is in its file {path} is not what was written")))
+        }
+    }
+}
+
 /// The ids of the files in a folder, which need not exist.
-fn stored_ids(folder: &Path) -> Result<Vec<LargeId>> {
+pub(crate) fn stored_ids(folder: &Path) -> Result<Vec<LargeId>> {
     let error = |cause| Error::ReadLarge { path: folder.to_owned(), cause };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

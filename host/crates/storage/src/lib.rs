@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch;
 mod codec;
 mod config;
@@ -41,7 +42,10 @@ mod scan;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use config::StorageConfig;
 pub use db::RocksStorage;
 pub use error::{Error, Result};
+pub use format::FORMAT as STORAGE_FORMAT;
+pub use verify::{Counts, Pinned, Report, verify};

@@ -7,10 +7,10 @@ use crate::codec::damaged;
 use crate::continuation::{self, Position};
 use crate::db::RocksStorage;
 use crate::error::{Error, Result};
-use crate::index::Entries;
+use crate::index::{Entries, IndexKind};
 use crate::key::Row;
 use crate::read::View;
-use crate::scan::{Candidate, Scan, ScannedBy};
+use crate::scan::{self, Candidate, Scan, ScannedBy};
 
 /// Most instances that are looked at for one page, whether they fit or not: the time that a
 /// page takes has a bound.
@@ -34,6 +34,11 @@ impl RocksStorage {
             Ok((fits(filter, &id, &record).then_some((id, record)), bytes))
         })?;
         Ok(InstancePage { instances, continuation })
+    }
+
+    /// The orchestrators of all that is stored, in lower case.
+    pub(crate) fn read_orchestrators(&self) -> Result<Vec<String>> {
+        scan::names(&View::new(self, false), IndexKind::Name)
     }
 
     /// How many orchestrations fit.

@@ -1,13 +1,13 @@
 //! Reads of one instance, and reads as of one moment.
 
 use everstate_engine::storage::{Cached, StoredInstance};
-use everstate_types::{EntityRecord, HistoryEvent, InstanceId, OrchestrationRecord};
-use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier, Snapshot};
+use everstate_types::{EntityRecord, ExecutionId, HistoryEvent, InstanceId, OrchestrationRecord};
+use rocksdb::{DB, DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, ReadTier, Snapshot};
 
 use crate::codec::{damaged, decode};
-use crate::db::RocksStorage;
+use crate::db::{self, RocksStorage};
 use crate::error::{Error, Result};
-use crate::key::{self, Row};
+use crate::key::{self, Family, Row};
 use crate::row::{StoredRow, check_beginning};
 
 /// What is stored, as of one moment.
@@ -117,7 +117,8 @@ impl RocksStorage {
         let (record, history) = match decode(row, &key, &value)? {
             StoredRow::Whole(whole) => whole.into_parts(row)?,
             StoredRow::Chunked { record, history_len } => {
-                let history = self.read_history(id, &record, history_len, options)?;
+                let execution = record.execution_id;
+                let history = read_history(self.db(), id, execution, history_len, options)?;
                 (record, history)
             }
         };
@@ -131,50 +132,50 @@ impl RocksStorage {
     ) -> Result<Option<DBPinnableSlice<'_>>> {
         self.db().get_pinned_cf_opt(self.families().instances, key, options).map_err(read_error)
     }
+}
 
-    /// The history of the current execution, from its chunks.
-    fn read_history(
-        &self,
-        id: &InstanceId,
-        record: &OrchestrationRecord,
-        history_len: u32,
-        mut options: ReadOptions,
-    ) -> Result<Vec<HistoryEvent>> {
-        let mut history: Vec<HistoryEvent> = Vec::new();
-        if history_len == 0 {
-            return Ok(history);
-        }
-        let mut prefix = Vec::new();
-        key::history(&mut prefix, id, record.execution_id);
-        let mut end = prefix.clone();
-        key::make_end_of_prefix(&mut end);
-        options.set_iterate_upper_bound(end);
-        options.set_prefix_same_as_start(true);
-        let mut rows: DBRawIterator<'_> =
-            self.db().raw_iterator_cf_opt(self.families().history, options);
-        rows.seek(&prefix);
-        while let Some((key, value)) = rows.item() {
-            let index = key::chunk_index(&prefix, key)
-                .ok_or_else(|| damaged(Row::History(id), "a key is none of a chunk"))?;
-            if usize::try_from(index) != Ok(history.len()) {
-                return Err(damaged(
-                    Row::History(id),
-                    format!("a chunk begins at event {index} where {} is due", history.len()),
-                ));
-            }
-            history.extend(decode::<Vec<HistoryEvent>>(Row::Chunk(id, index), key, value)?);
-            rows.next();
-        }
-        rows.status().map_err(read_error)?;
-        if usize::try_from(history_len) != Ok(history.len()) {
+/// The history of the current execution, from its chunks.
+pub(crate) fn read_history(
+    db: &DB,
+    id: &InstanceId,
+    execution: ExecutionId,
+    history_len: u32,
+    mut options: ReadOptions,
+) -> Result<Vec<HistoryEvent>> {
+    let mut history: Vec<HistoryEvent> = Vec::new();
+    if history_len == 0 {
+        return Ok(history);
+    }
+    let mut prefix = Vec::new();
+    key::history(&mut prefix, id, execution);
+    let mut end = prefix.clone();
+    key::make_end_of_prefix(&mut end);
+    options.set_iterate_upper_bound(end);
+    options.set_prefix_same_as_start(true);
+    let mut rows: DBRawIterator<'_> =
+        db.raw_iterator_cf_opt(db::family(db, Family::History), options);
+    rows.seek(&prefix);
+    while let Some((key, value)) = rows.item() {
+        let index = key::chunk_index(&prefix, key)
+            .ok_or_else(|| damaged(Row::History(id), "a key is none of a chunk"))?;
+        if usize::try_from(index) != Ok(history.len()) {
             return Err(damaged(
                 Row::History(id),
-                format!("it has {} events instead of {history_len}", history.len()),
+                format!("a chunk begins at event {index} where {} is due", history.len()),
             ));
         }
-        check_beginning(Row::History(id), &history)?;
-        Ok(history)
+        history.extend(decode::<Vec<HistoryEvent>>(Row::Chunk(id, index), key, value)?);
+        rows.next();
     }
+    rows.status().map_err(read_error)?;
+    if usize::try_from(history_len) != Ok(history.len()) {
+        return Err(damaged(
+            Row::History(id),
+            format!("it has {} events instead of {history_len}", history.len()),
+        ));
+    }
+    check_beginning(Row::History(id), &history)?;
+    Ok(history)
 }
 
 fn has_large_value(found: Option<&StoredInstance>) -> bool {

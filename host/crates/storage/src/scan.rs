@@ -279,7 +279,7 @@ fn orchestrators(view: &View<'_>, filter: &InstanceFilter) -> Result<Vec<String>
 }
 
 /// The names in the keys of a kind that begin with one: from each the iterator jumps to the next.
-fn names(view: &View<'_>, kind: IndexKind) -> Result<Vec<String>> {
+pub(crate) fn names(view: &View<'_>, kind: IndexKind) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut begin = Vec::new();
     index::kind(&mut begin, kind);

@@ -18,6 +18,7 @@ mod action;
 mod failure;
 mod function;
 mod history;
+mod history_check;
 mod id;
 pub mod limits;
 mod message;
@@ -32,6 +33,7 @@ pub use action::Action;
 pub use failure::{Failure, InnerFailure};
 pub use function::{ComponentHash, FunctionKind, FunctionName, FunctionNameError};
 pub use history::{EventKind, HistoryEvent, NO_EVENT_ID, OrchestrationStatus};
+pub use history_check::{HistoryProblem, check_history};
 pub use id::{EntityId, ExecutionId, IdError, InstanceId, RequestId};
 pub use message::{
     ActivityTask, DelayedKey, ExecutionStart, LockRequest, Message, MessageBody, MessageId,

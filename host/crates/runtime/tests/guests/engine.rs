@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::{
     CommitBatch, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage,
-    InstanceQuery, Recovered, Result, Storage, StoredInstance,
+    InstanceQuery, Recovered, Result, Storage, StorageError, StoredInstance,
 };
 use everstate_engine::{EngineConfig, Observers, TaskHub};
 use everstate_runtime::Runtime;
@@ -68,6 +68,14 @@ impl Storage for HeldStorage {
 
     fn count_entities(&self, _filter: &EntityFilter) -> Result<u64> {
         Ok(0)
+    }
+
+    fn orchestrators(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn backup(&self, _: &std::path::Path) -> Result<()> {
+        Err(StorageError("there is nothing to copy".into()))
     }
 
     fn write(&self, _batch: &CommitBatch) -> Result<()> {

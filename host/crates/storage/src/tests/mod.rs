@@ -1,5 +1,6 @@
 //! Scenarios on a real database in a temporary folder. Here: what they are made of.
 
+mod backup;
 mod benchmark;
 mod damage;
 mod delayed;
@@ -15,6 +16,7 @@ mod recovery;
 mod rows;
 mod samples;
 mod sweep;
+mod verify;
 
 use std::fs;
 use std::path::Path;
