@@ -14,6 +14,8 @@ use everstate_storage::StorageConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::retention::RetentionConfig;
+
 /// Environment variables with this prefix are settings: `EVERSTATE_LISTEN`, and
 /// `EVERSTATE_ENGINE__LANES` for `lanes` in the section `[engine]`.
 const ENVIRONMENT_PREFIX: &str = "EVERSTATE_";
@@ -49,6 +51,8 @@ pub struct HostConfig {
     pub outgoing_http: OutgoingHttpConfig,
     /// The section `[http]`.
     pub http: HttpConfig,
+    /// The section `[retention]`.
+    pub retention: RetentionConfig,
     /// The section `[storage]`.
     pub storage: StorageConfig,
 }
@@ -65,6 +69,7 @@ impl Default for HostConfig {
             activities: ActivitiesConfig::default(),
             outgoing_http: OutgoingHttpConfig::default(),
             http: HttpConfig::default(),
+            retention: RetentionConfig::default(),
             storage: StorageConfig::default(),
         }
     }

@@ -21,9 +21,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tracing::info;
 
+use crate::backup::RunningBackups;
 use crate::config::HostConfig;
 use crate::deployment::follow_deployments;
 use crate::functions::FunctionsFolder;
+use crate::retention::retain;
 use crate::shutdown::shutdown_signal;
 use crate::{listing, telemetry};
 
@@ -72,7 +74,9 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let deployed = Arc::new(Notify::new());
     let upkeep =
         tokio::spawn(follow_deployments(runtime.clone(), client.clone(), Arc::clone(&deployed)));
+    let retaining = tokio::spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
     let services = Services {
+        backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
         functions: Arc::new(runtime.clone()),
         engine: Arc::new(client),
         readiness: Arc::new(SharedWarnings::default()),
@@ -94,6 +98,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         .await;
     following.abort();
     upkeep.abort();
+    retaining.abort();
     if let Err(cut) = drained {
         tracing::warn!("{cut}");
     }

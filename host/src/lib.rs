@@ -7,18 +7,25 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod cli;
 mod config;
 mod deployment;
 mod functions;
 mod host;
+mod integrity;
 mod listing;
+mod restore;
+mod retention;
 mod shutdown;
 mod telemetry;
 
 use std::process::ExitCode;
 
 pub use config::HostConfig;
+pub use integrity::verify;
+pub use restore::{Progress, Restored, restore};
+pub use retention::{Age, Forever, FunctionRetention, RetentionConfig};
 
 /// Runs the program with the arguments and the environment of the process.
 ///

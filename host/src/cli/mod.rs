@@ -20,6 +20,7 @@ mod new;
 mod output;
 mod pages;
 mod reference;
+mod restore;
 mod values;
 
 use std::path::PathBuf;
@@ -63,6 +64,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Copy the data of a running host to a folder
     Backup(backup::BackupArgs),
+    /// Bring a backup back, into a new data folder
+    Restore(restore::RestoreArgs),
     /// Say what is wrong with a set-up, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// Print what a shell needs to complete commands
@@ -102,6 +105,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Command::Locks(args) => locks::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => reference::completions(&args, Cli::command()),
         Command::Man(args) => reference::man(&args, Cli::command()),

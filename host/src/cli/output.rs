@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 /// How often the sign of progress turns.
@@ -144,6 +144,31 @@ impl Progress {
 }
 
 impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A bar on the terminal that shows how much is copied; it is gone when it is dropped.
+#[derive(Debug)]
+pub(crate) struct CopyProgress(ProgressBar);
+
+impl CopyProgress {
+    /// Shows it, on standard error and only on a terminal.
+    pub(crate) fn start(what: &str) -> Self {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}")
+            .expect("the template is well-formed");
+        Self(ProgressBar::new(0).with_style(style).with_message(what.to_owned()))
+    }
+
+    /// So many of so many bytes are copied.
+    pub(crate) fn show(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for CopyProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -1,5 +1,6 @@
 //! [`Client`]: how the outside asks the engine for something.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,15 @@ mod entity;
 mod explain;
 mod lifecycle;
 mod query;
+mod transfer;
 
 pub use self::entity::{EntityStatus, SignalOptions};
+pub use self::transfer::ExportedOrchestration;
 pub use crate::error::ClientError;
 use crate::lane::ReplySender;
 pub use crate::partition::Seen;
 use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart, WaitFor};
-use crate::storage::CommitSeq;
+use crate::storage::{CommitSeq, StorageError};
 use crate::task_hub::Node;
 
 /// An answer, and the last state change that it depends on.
@@ -98,6 +101,18 @@ impl Client {
     /// Returns when a state change is durable.
     pub async fn durable(&self, seq: CommitSeq) {
         self.node.commits.durable(seq).await;
+    }
+
+    /// Makes a durable copy of all that is stored in a folder, which must not exist: of everything that was
+    /// answered before this call, and of a prefix of the rest. What runs goes on meanwhile.
+    ///
+    /// # Errors
+    /// If the copy cannot be made. Nothing else is hurt by that.
+    pub async fn backup(&self, folder: PathBuf) -> Result<(), StorageError> {
+        self.durable(self.node.commits.seq()).await;
+        let storage = Arc::clone(&self.node.storage);
+        let copied = tokio::task::spawn_blocking(move || storage.backup(&folder)).await;
+        copied.map_err(|error| StorageError(error.into()))?
     }
 
     /// Starts an orchestration of the newest code and gives its id.
@@ -218,6 +233,12 @@ impl Client {
         let is_full =
             self.node.commits.is_full() || self.node.lanes.iter().any(|lane| lane.is_full());
         is_full.then_some(ClientError::Overloaded)
+    }
+
+    /// Whether there is time for work that can wait: nothing is refused, and little waits for the disk.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.node.commits.is_busy() && !self.node.lanes.iter().any(|lane| lane.is_full())
     }
 
     /// Refuses new work where it would only make a queue longer. Work that is accepted is never refused.

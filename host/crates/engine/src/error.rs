@@ -29,6 +29,9 @@ pub enum ClientError {
         /// Where that orchestration is in its life.
         status: RuntimeStatus,
     },
+    /// What is there stands in the way of what was asked.
+    #[error("{0}")]
+    Conflict(String),
     /// There is no orchestration of that id.
     #[error("No instance with ID '{0}' was found.")]
     NotFound(InstanceId),

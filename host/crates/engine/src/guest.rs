@@ -55,6 +55,11 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// Whether the activity with this idempotency key runs at this moment.
     fn is_activity_running(&self, idempotency_key: RequestId) -> bool;
 
+    /// Whether the code of a component is here, deployed or kept; it is then kept for a while longer.
+    fn has_component(&self, _component: ComponentHash) -> bool {
+        true
+    }
+
     /// Drops a kept guest of this instance, if there is one.
     fn forget(&self, instance_id: &InstanceId);
 }

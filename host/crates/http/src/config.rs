@@ -15,6 +15,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
+    /// Largest body of a request to import instances, in bytes; a larger one is answered with 413.
+    /// Default: 256 MiB. It is held in memory several times.
+    pub import_bytes_max: usize,
     /// Largest body of a request, in bytes; a larger one is answered with 413. Default: 16 MiB.
     ///
     /// A body is held in memory while its function runs.
@@ -64,6 +67,7 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
+            import_bytes_max: 256 * 1024 * 1024,
             request_bytes_max: 16 * 1024 * 1024,
             target_bytes_max: 32 * 1024,
             headers_max: 100,

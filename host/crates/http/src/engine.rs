@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_engine::client::{
-    EntityStatus, InstanceStatus, Observed, Seen, SignalOptions, StartRequest,
+    EntityStatus, ExportedOrchestration, InstanceStatus, Observed, Seen, SignalOptions,
+    StartRequest,
 };
 use everstate_engine::explain::Explanation;
 use everstate_engine::storage::{
     CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
 };
 use everstate_engine::{Client, ClientError};
-use everstate_types::{EntityId, Failure, InstanceId, Payload};
+use everstate_types::{EntityId, EntityRecord, Failure, InstanceId, Payload};
 
 /// An answer of the engine under way.
 pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -151,6 +152,28 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
 
     /// Removes an entity; false if there was nothing to remove.
     fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool>;
+
+    /// An orchestration as another host could take it; `None` if there is none of that id.
+    fn export_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+    ) -> EngineAnswer<'a, Option<Box<ExportedOrchestration>>>;
+
+    /// Takes on an orchestration as it was exported.
+    fn import_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        exported: Box<ExportedOrchestration>,
+        is_replacing: bool,
+    ) -> EngineAnswer<'a, ()>;
+
+    /// Takes on the state of an entity as it was exported.
+    fn import_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        record: Box<EntityRecord>,
+        is_replacing: bool,
+    ) -> EngineAnswer<'a, ()>;
 
     /// A page of the entities that fit.
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage>;
@@ -305,6 +328,31 @@ impl Engine for Client {
 
     fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
         Box::pin(self.purge_entity(entity))
+    }
+
+    fn export_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+    ) -> EngineAnswer<'a, Option<Box<ExportedOrchestration>>> {
+        Box::pin(self.export_orchestration(instance_id))
+    }
+
+    fn import_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        exported: Box<ExportedOrchestration>,
+        is_replacing: bool,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.import_orchestration(instance_id, exported, is_replacing))
+    }
+
+    fn import_entity<'a>(
+        &'a self,
+        entity: &'a EntityId,
+        record: Box<EntityRecord>,
+        is_replacing: bool,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(self.import_entity(entity, record, is_replacing))
     }
 
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {

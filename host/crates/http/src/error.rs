@@ -152,9 +152,9 @@ impl From<ClientError> for ApiError {
             ClientError::InvalidArgument(_) | ClientError::FunctionNotFound { .. } => {
                 Self::bad_request(text)
             }
-            ClientError::AlreadyExists { .. } | ClientError::EntityLocked { .. } => {
-                Self::conflict(text)
-            }
+            ClientError::AlreadyExists { .. }
+            | ClientError::Conflict(_)
+            | ClientError::EntityLocked { .. } => Self::conflict(text),
             // As the original: what has ended is gone for whoever wants to change it.
             ClientError::WrongState { status, .. } if status.is_finished() => Self::gone(text),
             ClientError::WrongState { .. } => Self::conflict(text),

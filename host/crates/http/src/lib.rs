@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod backups;
 mod base_url;
 mod body;
 mod check_status;
@@ -32,8 +33,10 @@ mod template;
 #[cfg(test)]
 mod test_status;
 mod time;
+mod transfer;
 mod trigger;
 
+pub use backups::{BackupDone, BackupError, BackupFuture, Backups};
 pub use check_status::ManagementResponses;
 pub use config::HttpConfig;
 pub use engine::{Engine, EngineAnswer, EngineFuture};

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::api::Api;
+use crate::backups::Backups;
 use crate::config::HttpConfig;
 use crate::engine::Engine;
 use crate::error::ApiError;
@@ -44,6 +45,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// What the server needs of the rest of the host.
 #[derive(Clone)]
 pub struct Services {
+    /// Makes backups.
+    pub backups: Arc<dyn Backups>,
     /// Runs HTTP functions.
     pub functions: Arc<dyn HttpFunctions>,
     /// Knows what is durable, the orchestrations and the entities.

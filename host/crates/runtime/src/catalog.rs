@@ -170,6 +170,11 @@ impl Catalog {
         function.cloned()
     }
 
+    /// Whether the code of this hash is here. It is not removed for a while then.
+    pub(crate) fn has(&self, hash: ComponentHash) -> bool {
+        self.compiler.kept.renew_if_kept(hash)
+    }
+
     /// Makes these components the newest.
     pub(crate) fn publish(
         &self,

@@ -197,6 +197,10 @@ impl GuestExecutor for Runtime {
         self.host().set_client(Some(client));
     }
 
+    fn has_component(&self, component: ComponentHash) -> bool {
+        self.host().catalog.has(component)
+    }
+
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
         self.host().catalog.find(kind, name).map(|function| FoundFunction {
             name: function.name.clone(),

@@ -60,6 +60,16 @@ impl KeptComponents {
         self.path(hash).exists()
     }
 
+    /// Whether a component is kept; it was needed until now.
+    pub(crate) fn renew_if_kept(&self, hash: ComponentHash) -> bool {
+        let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_kept = self.path(hash).exists();
+        if is_kept {
+            self.renew(hash);
+        }
+        is_kept
+    }
+
     /// A component that was deployed earlier.
     pub(crate) fn read(&self, hash: ComponentHash) -> Result<Vec<u8>, LoadError> {
         let path = self.path(hash);

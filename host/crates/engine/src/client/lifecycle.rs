@@ -1,6 +1,6 @@
 //! What clients do with orchestrations that exist.
 
-use everstate_types::{ComponentHash, InstanceId, Payload};
+use everstate_types::{ComponentHash, InstanceId, Payload, Timestamp};
 use uuid::Uuid;
 
 use super::{Client, ConflictPolicy, Observed, StartRequest, refusal};
@@ -107,6 +107,25 @@ impl Client {
         component: ComponentHash,
     ) -> Result<Observed<()>, ClientError> {
         self.change(instance_id, LifecycleChange::Migrate { component }).await
+    }
+
+    /// Removes an orchestration that has ended and did not change after `before`. False: there is none,
+    /// or it is another one by now.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn purge_ended(
+        &self,
+        instance_id: &InstanceId,
+        before: Timestamp,
+    ) -> Result<Observed<bool>, ClientError> {
+        match self.change(instance_id, LifecycleChange::PurgeEnded { before }).await {
+            Ok(done) => Ok(Observed { value: true, seq: done.seq }),
+            Err(ClientError::NotFound(_) | ClientError::WrongState { .. }) => {
+                Ok(Observed { value: false, seq: self.node.commits.durable_seq() })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts an orchestration again with its name, input and tags: under a new id, or under its own

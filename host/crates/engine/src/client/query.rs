@@ -29,6 +29,14 @@ impl Client {
         self.read(move |storage| storage.query(&query)).await
     }
 
+    /// The orchestrators of all that is stored, in lower case.
+    ///
+    /// # Errors
+    /// If the host is stopping.
+    pub async fn orchestrators(&self) -> Result<Observed<Vec<String>>, ClientError> {
+        self.read(|storage| storage.orchestrators()).await
+    }
+
     /// How many orchestrations fit.
     ///
     /// # Errors

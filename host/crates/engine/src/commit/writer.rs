@@ -19,6 +19,9 @@ use crate::trace::{FinishedSpan, SpanGate};
 /// A batch of this size is written even if nobody waits for it.
 const BATCH_BYTES: usize = 4 << 20;
 
+/// What can wait does while more than this part of the most that may wait for the disk waits for it.
+const BUSY_PART: usize = 8;
+
 /// Called once when a write or an fsync failed. Must not return to business: the state in memory is
 /// ahead of a disk that cannot follow.
 pub type FatalHandler = Box<dyn Fn(&StorageError) + Send + Sync>;
@@ -160,6 +163,12 @@ impl CommitWriter {
         self.shared.spans.hold(seq, spans);
         // The disk may have been there before.
         self.shared.spans.release(self.durable_seq());
+    }
+
+    /// Whether so much waits for the disk that what can wait should.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.lock().commits.bytes() > self.shared.bytes_max / BUSY_PART
     }
 
     /// The place of the last turn that was staged.

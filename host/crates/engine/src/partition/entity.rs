@@ -83,6 +83,7 @@ impl<R: ReplyTo> EntitySlot<R> {
                     self.run(moment, turn, effects);
                 }
             },
+            Request::Transfer(transfer) => self.transfer(*transfer, turn, effects),
             Request::Start(start) => wrong_kind(start.reply_to, turn, effects),
             Request::GetStatus { reply_to, .. }
             | Request::Wait { reply_to, .. }
@@ -405,7 +406,7 @@ fn refuse<R>(reply_to: R, error: ClientError, turn: &SlotTurn<'_>, effects: &mut
     effects.replies.push((reply_to, Reply::Refused(error), turn.gate()));
 }
 
-fn wrong_kind<R>(reply_to: R, turn: &SlotTurn<'_>, effects: &mut Effects<R>) {
+pub(super) fn wrong_kind<R>(reply_to: R, turn: &SlotTurn<'_>, effects: &mut Effects<R>) {
     let error = ClientError::InvalidArgument(format!("`{}` is an entity", turn.id));
     refuse(reply_to, error, turn, effects);
 }

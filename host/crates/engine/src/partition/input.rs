@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use everstate_types::{
-    ComponentHash, DelayedKey, ExecutionId, ExecutionStart, Failure, FunctionName, HistoryEvent,
-    InstanceId, Message, MessageKey, OrchestrationRecord, Payload, RequestId, RuntimeStatus,
-    SpanId, Timestamp, TraceContext,
+    ComponentHash, DelayedKey, EntityRecord, ExecutionId, ExecutionStart, Failure, FunctionName,
+    HistoryEvent, InstanceId, Message, MessageKey, OrchestrationRecord, Payload, RequestId,
+    RuntimeStatus, SpanId, Timestamp, TraceContext,
 };
 
 use super::Moment;
 use super::orchestration::Explained;
-use crate::client::{ConflictPolicy, EntityStatus, InstanceStatus};
+use crate::client::{ConflictPolicy, EntityStatus, ExportedOrchestration, InstanceStatus};
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::guest::{
@@ -112,6 +112,8 @@ pub enum Request<R> {
         /// Gets [`Reply::Explained`].
         reply_to: R,
     },
+    /// Let an instance leave for another host, or come from one.
+    Transfer(Box<Transfer<R>>),
     /// Take on an event.
     RaiseEvent {
         /// The orchestration.
@@ -239,6 +241,40 @@ pub struct StartRequest<R> {
     pub reply_to: R,
 }
 
+/// An instance leaves or comes.
+#[derive(Debug)]
+pub enum Transfer<R> {
+    /// Tell all that another host needs to go on with an orchestration.
+    Export {
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// Gets [`Reply::Exported`].
+        reply_to: R,
+    },
+    /// Put an orchestration in its place as it was exported.
+    Orchestration {
+        /// The orchestration.
+        instance_id: InstanceId,
+        /// What it was elsewhere. It fits itself, and is pinned to code that there is.
+        exported: Box<ExportedOrchestration>,
+        /// Whether one of that id is replaced that is alive.
+        is_replacing: bool,
+        /// Gets [`Reply::Accepted`].
+        reply_to: R,
+    },
+    /// Give an entity the state that it had elsewhere.
+    Entity {
+        /// The entity's instance id.
+        instance_id: InstanceId,
+        /// What it was; with the name of its value, if that is stored by itself.
+        record: Box<EntityRecord>,
+        /// Whether a state is replaced.
+        is_replacing: bool,
+        /// Gets [`Reply::Accepted`].
+        reply_to: R,
+    },
+}
+
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitFor {
@@ -311,6 +347,11 @@ pub enum LifecycleChange {
         /// The code, which has the orchestrator and follows the history.
         component: ComponentHash,
     },
+    /// It is removed, without its children, if it has not changed since.
+    PurgeEnded {
+        /// It changed then or earlier.
+        before: Timestamp,
+    },
 }
 
 impl LifecycleChange {
@@ -321,7 +362,7 @@ impl LifecycleChange {
             Self::Suspend { .. } => "suspend",
             Self::Resume { .. } => "resume",
             Self::Rewind { .. } => "rewind",
-            Self::Purge { .. } => "purge",
+            Self::Purge { .. } | Self::PurgeEnded { .. } => "purge",
             Self::Migrate { .. } => "migrate",
         }
     }
@@ -332,6 +373,11 @@ impl<R> Request<R> {
     pub fn instance_id(&self) -> &InstanceId {
         match self {
             Self::Start(start) => &start.instance_id,
+            Self::Transfer(transfer) => match &**transfer {
+                Transfer::Export { instance_id, .. }
+                | Transfer::Orchestration { instance_id, .. }
+                | Transfer::Entity { instance_id, .. } => instance_id,
+            },
             Self::GetStatus { instance_id, .. }
             | Self::Wait { instance_id, .. }
             | Self::Explain { instance_id, .. }
@@ -360,6 +406,8 @@ pub enum Reply {
     Explained(Option<Box<Explained>>),
     /// The result of an operation.
     Operation(Result<Option<Payload>, Failure>),
+    /// All that another host needs to go on; `None`: there is no such orchestration.
+    Exported(Option<Box<ExportedOrchestration>>),
     /// It is done, or will be.
     Accepted,
     /// What is known of an entity; `None`: it has no state, is not locked and nothing waits.

@@ -133,7 +133,7 @@ impl<R: ReplyTo> EntitySlot<R> {
         self.store(None, turn, effects);
     }
 
-    fn replace_expiry(
+    pub(super) fn replace_expiry(
         &mut self,
         next: Option<Expiry>,
         id: &InstanceId,

@@ -14,6 +14,7 @@
 //! - An instance leaves memory only if nothing is under way at it and all its changes are durable.
 
 mod entity;
+mod entity_transfer;
 mod eviction;
 mod input;
 mod lifetime;
@@ -30,7 +31,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use self::eviction::Eviction;
 pub use self::input::{
     ActivityRef, Effects, EntityRead, Fact, Gate, Input, LifecycleChange, OperationCall, Reply,
-    ReplyTo, Request, Seen, StartRequest, Stopped, WaitFor, Work,
+    ReplyTo, Request, Seen, StartRequest, Stopped, Transfer, WaitFor, Work,
 };
 pub use self::orchestration::{Explained, OpenReason, SoughtLock};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use super::Api;
 use crate::base_url::base_url;
 use crate::body::read_body;
+use crate::config::HttpConfig;
 use crate::error::ApiError;
 use crate::matching::RouteValues;
 use crate::query::Query;
@@ -52,8 +53,16 @@ impl ApiCall {
 
     /// Reads the body, within the limits of the configuration. It can be read once.
     pub(crate) async fn read_body(&mut self, api: &Api) -> Result<Bytes, ApiError> {
+        self.read_body_within(&api.config).await
+    }
+
+    /// The same, within other limits.
+    pub(crate) async fn read_body_within(
+        &mut self,
+        config: &HttpConfig,
+    ) -> Result<Bytes, ApiError> {
         let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-        read_body(&self.parts, std::mem::take(body), &api.config).await
+        read_body(&self.parts, std::mem::take(body), config).await
     }
 
     /// Whether the body is said to be JSON.

@@ -35,6 +35,7 @@ use crate::server::Services;
 use crate::template::Template;
 
 pub(crate) mod answers;
+mod backup;
 mod call;
 pub(crate) mod doc;
 mod entities;
@@ -44,6 +45,7 @@ mod instances;
 mod lifecycle;
 mod openapi;
 mod start;
+mod transfer;
 
 pub(crate) use call::ApiCall;
 use doc::RouteDoc;
@@ -55,6 +57,8 @@ const MODULES: &[Module] = &[
     lifecycle::MODULE,
     inspect::MODULE,
     entities::MODULE,
+    transfer::MODULE,
+    backup::MODULE,
     health::MODULE,
     openapi::MODULE,
 ];

@@ -1,5 +1,6 @@
 //! Tests of the HTTP server from outside: real sockets, fake functions, a fake engine.
 
+mod backup;
 mod entities;
 mod http2;
 mod inspect;

@@ -56,7 +56,7 @@ fn result_of(body: &MessageBody) -> Option<(everstate_types::ExecutionId, i32, R
 }
 
 /// The event that tells a result.
-fn completion(body: &MessageBody) -> Option<EventKind> {
+pub(super) fn completion(body: &MessageBody) -> Option<EventKind> {
     let kind = match body {
         MessageBody::EntityReply { scheduled_id, request_id, result, .. } => {
             let (scheduled_id, request_id) = (*scheduled_id, *request_id);

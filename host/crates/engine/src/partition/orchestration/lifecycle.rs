@@ -45,6 +45,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             LifecycleChange::Migrate { component } => {
                 self.migrate(moment, component, turn, effects);
             }
+            LifecycleChange::PurgeEnded { .. } => self.purge(false, turn, effects),
         }
         effects.replies.push((reply_to, Reply::Accepted, turn.gate()));
     }
@@ -63,6 +64,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             LifecycleChange::Resume { .. } => status == RuntimeStatus::Suspended,
             LifecycleChange::Rewind { .. } => status == RuntimeStatus::Failed,
             LifecycleChange::Purge { .. } => status.is_finished(),
+            LifecycleChange::PurgeEnded { before } => {
+                status.is_finished() && state.record.updated_at <= *before
+            }
         };
         let (operation, instance_id) = (change.verb(), turn.id.clone());
         (!is_allowed).then_some(ClientError::WrongState { operation, instance_id, status })

@@ -16,6 +16,7 @@ mod lifecycle;
 mod open;
 mod rewind;
 mod section;
+mod transfer;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -70,6 +71,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
     ) {
         match request {
             Request::Start(start) => self.start(moment, *start, turn, effects),
+            Request::Transfer(transfer) => self.transfer(moment, *transfer, turn, effects),
             Request::GetStatus { reply_to, .. } => {
                 let status = self.status(turn.id);
                 effects.replies.push((reply_to, Reply::Status(status), turn.gate()));

@@ -191,7 +191,7 @@ impl Orchestration {
     }
 
     /// Has done again what is open and nobody is doing any more.
-    fn ask_again<R>(
+    pub(super) fn ask_again<R>(
         &self,
         id: &InstanceId,
         failed: &[i32],

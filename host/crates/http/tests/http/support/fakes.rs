@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use everstate_engine::ClientError;
 use everstate_engine::client::{
-    EntityStatus, InstanceStatus, Observed, Seen, SignalOptions, StartRequest,
+    EntityStatus, ExportedOrchestration, InstanceStatus, Observed, Seen, SignalOptions,
+    StartRequest,
 };
 use everstate_engine::explain::Explanation;
 use everstate_engine::guest::{
@@ -19,8 +20,8 @@ use everstate_engine::storage::{
 };
 use everstate_http::{Engine, EngineAnswer, EngineFuture};
 use everstate_types::{
-    EntityId, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord, Payload,
-    RuntimeStatus, Timestamp,
+    EntityId, EntityRecord, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord,
+    Payload, RuntimeStatus, Timestamp,
 };
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -344,6 +345,42 @@ impl Engine for FakeEngine {
 
     fn purge_entity<'a>(&'a self, entity: &'a EntityId) -> EngineAnswer<'a, bool> {
         self.of_entities(|entities| entities.purge(entity))
+    }
+
+    fn export_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+    ) -> EngineAnswer<'a, Option<Box<ExportedOrchestration>>> {
+        let record = status(instance_id.as_str(), RuntimeStatus::Completed).record;
+        let exported = ExportedOrchestration { record, history: Vec::new(), waiting: Vec::new() };
+        let is_there = instance_id.as_str() == "there";
+        Box::pin(
+            async move { Ok(Observed { value: is_there.then(|| Box::new(exported)), seq: SEQ }) },
+        )
+    }
+
+    fn import_orchestration<'a>(
+        &'a self,
+        instance_id: &'a InstanceId,
+        _: Box<ExportedOrchestration>,
+        is_replacing: bool,
+    ) -> EngineAnswer<'a, ()> {
+        let (instance_id, status) = (instance_id.clone(), RuntimeStatus::Running);
+        Box::pin(async move {
+            match is_replacing {
+                true => Ok(Observed { value: (), seq: SEQ }),
+                false => Err(ClientError::AlreadyExists { instance_id, status }),
+            }
+        })
+    }
+
+    fn import_entity<'a>(
+        &'a self,
+        _: &'a EntityId,
+        _: Box<EntityRecord>,
+        _: bool,
+    ) -> EngineAnswer<'a, ()> {
+        Box::pin(async { Ok(Observed { value: (), seq: SEQ }) })
     }
 
     fn query_entities(&self, query: EntityQuery) -> EngineAnswer<'_, EntityPage> {

@@ -1,5 +1,6 @@
 //! A server on a free port, the fakes behind it, and a client that shows every byte.
 
+mod backups;
 mod connection;
 mod entities;
 mod fakes;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub(crate) use backups::FakeBackups;
 pub(crate) use connection::{Connection, Response};
 pub(crate) use entities::{FakeEntities, entity, held, record};
 pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
@@ -57,6 +59,7 @@ impl TestServer {
             ("BadHeader", &["GET"], "bad-header"),
         ])));
         let services = Services {
+            backups: Arc::new(FakeBackups),
             functions: functions.clone(),
             engine: engine.clone(),
             readiness: warnings.clone(),

@@ -1,0 +1,205 @@
+//! Brings a backup back, into a folder of which no host knows.
+
+use std::fs;
+use std::path::{Component, Path};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::backup::{BACKUP_FORMAT, MANIFEST, Manifest, is_free, partial_path, publish, remove};
+
+/// How far a restore is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that are copied.
+    pub bytes_done: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// When the backup was made.
+    pub created_time: String,
+    /// How many files it has.
+    pub files: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Copies the backup in `from` to `data`, which must not exist or be empty. It is there as a whole or
+/// not at all.
+///
+/// # Errors
+/// If there is no complete backup that this version can read, something is in `data`, or a file cannot be
+/// copied.
+pub fn restore(
+    from: &Path,
+    data: &Path,
+    mut progress: impl FnMut(Progress),
+) -> anyhow::Result<Restored> {
+    let manifest = check(from)?;
+    ensure!(
+        is_free(data).with_context(|| format!("cannot read {}", data.display()))?,
+        "{} exists and is not empty; name a new folder, or remove it first",
+        data.display()
+    );
+    let data = std::path::absolute(data)?;
+    let parent = data.parent().context("the root cannot be a data folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let partial = partial_path(&data);
+    remove(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
+    let bytes = manifest.files.iter().map(|file| file.bytes).sum();
+    let mut bytes_done = 0;
+    for file in &manifest.files {
+        progress(Progress { bytes_done, bytes });
+        let to = partial.join(&file.path);
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let copied = fs::copy(from.join(&file.path), &to)
+            .with_context(|| format!("cannot copy {} to {}", file.path.display(), to.display()))?;
+        ensure!(copied == file.bytes, "{} changed meanwhile", file.path.display());
+        bytes_done += copied;
+    }
+    progress(Progress { bytes_done, bytes });
+    publish(&partial, &data)?;
+    let files = manifest.files.len() as u64;
+    Ok(Restored { created_time: manifest.created_time, files, bytes })
+}
+
+/// Reads what a backup says of itself, and checks that it is all there.
+fn check(from: &Path) -> anyhow::Result<Manifest> {
+    let path = from.join(MANIFEST);
+    let text = fs::read(&path).with_context(|| {
+        format!("{} is no complete backup: cannot read {}", from.display(), path.display())
+    })?;
+    let damaged = || format!("{} is damaged", path.display());
+    let manifest: serde_json::Value = serde_json::from_slice(&text).with_context(damaged)?;
+    let format = manifest["format"].as_u64();
+    if format != Some(u64::from(BACKUP_FORMAT)) {
+        let found = format.map_or_else(|| "none".to_owned(), |format| format.to_string());
+        bail!(
+            "{} has backup format {found}, this version of Everstate reads {BACKUP_FORMAT}",
+            from.display()
+        );
+    }
+    let manifest: Manifest = serde_json::from_value(manifest).with_context(damaged)?;
+    ensure!(
+        manifest.storage_format == everstate_storage::STORAGE_FORMAT,
+        "{} has storage format {}, this version of Everstate reads and writes storage format {}",
+        from.display(),
+        manifest.storage_format,
+        everstate_storage::STORAGE_FORMAT
+    );
+    for file in &manifest.files {
+        let is_within = file.path.components().all(|part| matches!(part, Component::Normal(_)));
+        ensure!(is_within, "{}: `{}` is outside", damaged(), file.path.display());
+        let bytes = fs::symlink_metadata(from.join(&file.path))
+            .with_context(|| format!("the backup lacks {}", file.path.display()))?
+            .len();
+        ensure!(
+            bytes == file.bytes,
+            "the backup is damaged: {} has {bytes} bytes instead of {}",
+            file.path.display(),
+            file.bytes
+        );
+    }
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::{Progress, restore};
+    use crate::backup::{BackupFile, MANIFEST, Manifest};
+
+    /// A backup with one file.
+    fn backup(folder: &Path) -> PathBuf {
+        let from = folder.join("backup");
+        fs::create_dir_all(from.join("state")).expect("a writable folder");
+        fs::write(from.join("state/CURRENT"), "12345").expect("a writable folder");
+        let manifest = Manifest {
+            format: 1,
+            storage_format: everstate_storage::STORAGE_FORMAT,
+            version: "0.1.0".to_owned(),
+            created_time: "2026-01-01T00:00:00Z".to_owned(),
+            files: vec![BackupFile { path: "state/CURRENT".into(), bytes: 5 }],
+        };
+        write(&from, &manifest);
+        from
+    }
+
+    fn write(from: &Path, manifest: &Manifest) {
+        let text = serde_json::to_vec(manifest).expect("a manifest is JSON");
+        fs::write(from.join(MANIFEST), text).expect("a writable folder");
+    }
+
+    fn refusal(from: &Path, data: &Path) -> String {
+        let refused = restore(from, data, |_| ()).expect_err("it is refused");
+        format!("{refused:#}")
+    }
+
+    #[test]
+    fn backup_is_copied_as_a_whole_and_progress_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, data) = (backup(folder.path()), folder.path().join("a/data"));
+        let mut told = Vec::new();
+        let restored = restore(&from, &data, |progress| told.push(progress)).expect("a backup");
+        assert_eq!((restored.files, restored.bytes), (1, 5));
+        let progress = |bytes_done| Progress { bytes_done, bytes: 5 };
+        assert_eq!(told, [progress(0), progress(5)]);
+        assert_eq!(fs::read_to_string(data.join("state/CURRENT")).expect("copied"), "12345");
+        assert!(!data.join(MANIFEST).exists());
+        assert_eq!(fs::read_dir(data.parent().expect("a parent")).expect("a folder").count(), 1);
+        let text = refusal(&from, &data);
+        assert!(text.contains("exists and is not empty"), "{text}");
+    }
+
+    #[test]
+    fn what_is_left_of_an_interrupted_restore_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, data) = (backup(folder.path()), folder.path().join("data"));
+        fs::create_dir(&data).expect("a writable folder");
+        let partial = crate::backup::partial_path(&data);
+        fs::create_dir(&partial).expect("a writable folder");
+        fs::write(partial.join("half"), "?").expect("a writable folder");
+        restore(&from, &data, |_| ()).expect("an empty folder will do");
+        assert!(!data.join("half").exists() && !partial.exists());
+    }
+
+    #[test]
+    fn what_is_no_complete_backup_is_refused_and_nothing_is_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let from = backup(folder.path());
+        let manifest = || {
+            let text = fs::read(from.join(MANIFEST)).expect("it is there");
+            serde_json::from_slice::<Manifest>(&text).expect("good")
+        };
+        let good = manifest();
+        for (change, expected) in [
+            (
+                Box::new(|manifest: &mut Manifest| manifest.format = 9)
+                    as Box<dyn Fn(&mut Manifest)>,
+                "has backup format 9, this version of Everstate reads 1",
+            ),
+            (Box::new(|manifest| manifest.storage_format = 99), "has storage format 99"),
+            (Box::new(|manifest| manifest.files[0].bytes = 6), "has 5 bytes instead of 6"),
+            (Box::new(|manifest| manifest.files[0].path = "gone".into()), "the backup lacks gone"),
+            (Box::new(|manifest| manifest.files[0].path = "../x".into()), "`../x` is outside"),
+        ] {
+            let mut bad = manifest();
+            change(&mut bad);
+            write(&from, &bad);
+            let text = refusal(&from, &data);
+            assert!(text.contains(expected), "{text}");
+            write(&from, &good);
+        }
+        fs::write(from.join(MANIFEST), "{").expect("a writable folder");
+        assert!(refusal(&from, &data).contains("is damaged"));
+        fs::remove_file(from.join(MANIFEST)).expect("it is there");
+        assert!(refusal(&from, &data).contains("is no complete backup"));
+        assert!(!data.exists());
+    }
+}
