@@ -17,7 +17,7 @@ use everstate_engine::storage::{
     CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
 };
 use everstate_engine::{Client, ClientError};
-use everstate_types::{EntityId, EntityRecord, Failure, InstanceId, Payload};
+use everstate_types::{EntityId, EntityRecord, Failure, InstanceId, Payload, TraceContext};
 
 /// An answer of the engine under way.
 pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -29,6 +29,11 @@ pub type EngineAnswer<'a, T> = EngineFuture<'a, Result<Observed<T>, ClientError>
 pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Returns when a state change is durable.
     fn durable(&self, seq: CommitSeq) -> EngineFuture<'_, ()>;
+
+    /// The same engine, for requests that belong to a trace; `None`: it knows no traces.
+    fn in_trace(&self, _trace: Box<TraceContext>) -> Option<Arc<dyn Engine>> {
+        None
+    }
 
     /// The status of an orchestration; `None` if there is none of that id.
     fn get_status<'a>(
@@ -185,6 +190,10 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
 impl Engine for Client {
     fn durable(&self, seq: CommitSeq) -> EngineFuture<'_, ()> {
         Box::pin(self.durable(seq))
+    }
+
+    fn in_trace(&self, trace: Box<TraceContext>) -> Option<Arc<dyn Engine>> {
+        Some(Arc::new(self.clone().in_trace(Some(trace))))
     }
 
     fn get_status<'a>(

@@ -128,6 +128,13 @@ impl ApiError {
         Self { detail: Some(detail.into()), ..self }
     }
 
+    /// Why the request was refused, if it was one that may be tried again later.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let is_refusal =
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&self.status);
+        is_refusal.then_some(self.code)
+    }
+
     /// The same error with one more header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

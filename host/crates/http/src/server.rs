@@ -36,6 +36,7 @@ use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::readiness::Readiness;
 use crate::routes::{SharedRoutes, is_built_in};
+use crate::telemetry::{Telemetry, UnderWay};
 use crate::trigger::Triggers;
 
 /// How long the server waits before it accepts again when the operating system refused: mostly
@@ -55,6 +56,8 @@ pub struct Services {
     pub readiness: Arc<dyn Readiness>,
     /// Which function answers which request.
     pub routes: Arc<SharedRoutes>,
+    /// Who is told of requests, and what is shown of the inside.
+    pub telemetry: Telemetry,
 }
 
 impl std::fmt::Debug for Services {
@@ -253,12 +256,13 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
         let error = ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", external);
         return error.into_response();
     }
+    let mut under_way = UnderWay::begin(&app.api.services.telemetry, &parts);
     let answer = if is_built_in(path) {
-        app.api.answer(parts, body).await
+        app.api.answer(parts, body, &mut under_way).await
     } else {
-        app.triggers.answer(parts, body).await
+        app.triggers.answer(parts, body, &mut under_way).await
     };
-    answer.unwrap_or_else(IntoResponse::into_response)
+    under_way.end(answer)
 }
 
 /// Scheme and authority for links where a request names no host.

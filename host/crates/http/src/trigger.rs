@@ -29,6 +29,7 @@ use crate::matcher::Found;
 use crate::matching::RouteValues;
 use crate::path::query_parameters;
 use crate::routes::SharedRoutes;
+use crate::telemetry::UnderWay;
 
 /// Answers the requests that start functions.
 pub(crate) struct Triggers {
@@ -44,10 +45,17 @@ pub(crate) struct Triggers {
 
 impl Triggers {
     /// Answers one request.
-    pub(crate) async fn answer(&self, parts: Parts, body: Body) -> Result<Response, ApiError> {
+    pub(crate) async fn answer(
+        &self,
+        parts: Parts,
+        body: Body,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<Response, ApiError> {
         let (function, route_values) = self.find(&parts)?;
+        let trace = under_way.is_for(&function, &parts.headers);
         let body = read_body(&parts, body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
+        let request = HttpRequest { trace, ..request };
         let call = self.functions.handle(function.clone(), request);
         let answer = Detached::new(call, log_lost, self.detached.clone());
         let answer = answer.await.map_err(|error| refusal(&error))?;

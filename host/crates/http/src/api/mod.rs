@@ -24,6 +24,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::response::Response;
 use everstate_engine::client::Observed;
+use everstate_types::TraceContext;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,7 @@ use crate::config::HttpConfig;
 use crate::error::ApiError;
 use crate::matcher::{Found, Route, RouteMatcher};
 use crate::server::Services;
+use crate::telemetry::UnderWay;
 use crate::template::Template;
 
 pub(crate) mod answers;
@@ -46,6 +48,7 @@ mod lifecycle;
 mod openapi;
 mod start;
 mod transfer;
+mod telemetry;
 
 pub(crate) use call::ApiCall;
 use doc::RouteDoc;
@@ -61,6 +64,7 @@ const MODULES: &[Module] = &[
     backup::MODULE,
     health::MODULE,
     openapi::MODULE,
+    telemetry::MODULE,
 ];
 
 /// What belongs together.
@@ -160,15 +164,33 @@ impl ApiRoute {
 
 impl Api {
     /// Answers one request.
-    pub(crate) async fn answer(&self, parts: Parts, body: Body) -> Result<Response, ApiError> {
+    pub(crate) async fn answer(
+        &self,
+        parts: Parts,
+        body: Body,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<Response, ApiError> {
         match MATCHER.find(parts.method.as_str(), parts.uri.path()) {
             Found::Route { target: route, values } => {
-                (route.handler)(self, ApiCall { parts, values, body: Mutex::new(body) }).await
+                let trace = under_way.is_for_api(route, &parts.headers);
+                let call = ApiCall { parts, values, body: Mutex::new(body) };
+                match trace.and_then(|trace| self.in_trace(trace)) {
+                    Some(api) => (route.handler)(&api, call).await,
+                    None => (route.handler)(self, call).await,
+                }
             }
             Found::MethodNotAllowed { allow } => Err(ApiError::method_not_allowed(&allow)),
             Found::Nothing => Err(ApiError::no_route()),
             Found::Malformed => Err(ApiError::malformed_path()),
         }
+    }
+
+    /// The same for a request that belongs to a trace.
+    fn in_trace(&self, trace: Box<TraceContext>) -> Option<Self> {
+        let engine = self.services.engine.in_trace(trace)?;
+        let services = Services { engine, ..self.services.clone() };
+        let (config, default_base_url) = (self.config.clone(), self.default_base_url.clone());
+        Some(Self { services, config, default_base_url })
     }
 
     /// What the engine said, when all that it depends on is durable. Even that there is nothing may

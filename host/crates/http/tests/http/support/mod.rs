@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use everstate_http::{
     DrainTimeout, HttpConfig, HttpServer, RouteEntry, RouteTable, Services, SharedRoutes,
-    SharedWarnings,
+    SharedWarnings, Telemetry,
 };
 use everstate_types::{ComponentHash, FunctionName};
 use tokio::net::TcpListener;
@@ -64,6 +64,7 @@ impl TestServer {
             engine: engine.clone(),
             readiness: warnings.clone(),
             routes: Arc::clone(&routes),
+            telemetry: Telemetry::default(),
         };
         let server = HttpServer::new(listener, services, config).expect("a server");
         let (shutdown, is_shut_down) = oneshot::channel::<()>();

@@ -1,0 +1,87 @@
+//! [`HttpMetrics`]: what is counted and measured of requests. The names and what they mean are in
+//! docs/metrics.md.
+
+use std::time::Duration;
+
+use everstate_engine::metrics::{FunctionLabel, Histogram, OfFunction};
+use everstate_types::FunctionName;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// A function and the status of its response.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResponse {
+    function: FunctionLabel,
+    status: u16,
+}
+
+/// A route of the API and the status of its response.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOperation {
+    operation: &'static str,
+    status: u16,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: &'static str,
+}
+
+/// What is counted and measured of requests.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    requests: Family<OfResponse, Counter>,
+    durations: Family<OfFunction, Histogram>,
+    api_requests: Family<OfOperation, Counter>,
+    refused: Family<OfReason, Counter>,
+    pub(crate) under_way: Gauge,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(Histogram::of_seconds),
+            api_requests: Family::default(),
+            refused: Family::default(),
+            under_way: Gauge::default(),
+        }
+    }
+}
+
+impl HttpMetrics {
+    /// Makes all of it known to a registry, which gives each name its prefix.
+    pub fn register(&self, to: &mut Registry) {
+        let help = "Requests for HTTP functions that were answered, by status";
+        to.register("http_requests", help, self.requests.clone());
+        let help = "Time from the head of a request to the head of its response";
+        to.register("http_request_duration_seconds", help, self.durations.clone());
+        let help = "Requests to the API of the host that were answered, by status";
+        to.register("api_requests", help, self.api_requests.clone());
+        let help = "Requests that were refused with 429 or 503, by reason";
+        to.register("http_refused", help, self.refused.clone());
+        to.register("http_requests_under_way", "Requests under way", self.under_way.clone());
+    }
+
+    /// A request that was not for the API was answered; `None`: no function is there.
+    pub(crate) fn answered(&self, function: Option<FunctionName>, status: u16, time: Duration) {
+        let function = FunctionLabel(function);
+        let labels = OfFunction { function: function.clone() };
+        self.durations.get_or_create(&labels).observe(time);
+        self.requests.get_or_create(&OfResponse { function, status }).inc();
+    }
+
+    /// A request to the API was answered.
+    pub(crate) fn api_answered(&self, operation: &'static str, status: u16) {
+        self.api_requests.get_or_create(&OfOperation { operation, status }).inc();
+    }
+
+    /// A request was refused, to be tried again later.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&OfReason { reason }).inc();
+    }
+}
