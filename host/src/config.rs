@@ -14,7 +14,9 @@ use everstate_storage::StorageConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::observe::TelemetryConfig;
 use crate::retention::RetentionConfig;
+use crate::telemetry::LogFormat;
 
 /// Environment variables with this prefix are settings: `EVERSTATE_LISTEN`, and
 /// `EVERSTATE_ENGINE__LANES` for `lanes` in the section `[engine]`.
@@ -41,6 +43,8 @@ pub struct HostConfig {
     pub listen: String,
     /// What is logged, in the syntax of `tracing`: `info`, `warn,everstate_engine=debug`. Default: `info`.
     pub log: String,
+    /// How log lines look: `text` or `json`. Default: `text`.
+    pub log_format: LogFormat,
     /// The section `[engine]`.
     pub engine: EngineConfig,
     /// The section `[runtime]`.
@@ -55,6 +59,8 @@ pub struct HostConfig {
     pub retention: RetentionConfig,
     /// The section `[storage]`.
     pub storage: StorageConfig,
+    /// The section `[telemetry]`.
+    pub telemetry: TelemetryConfig,
 }
 
 impl Default for HostConfig {
@@ -64,6 +70,7 @@ impl Default for HostConfig {
             data: PathBuf::from("data"),
             listen: "127.0.0.1:7071".to_owned(),
             log: "info".to_owned(),
+            log_format: LogFormat::Text,
             engine: EngineConfig::default(),
             runtime: RuntimeConfig::default(),
             activities: ActivitiesConfig::default(),
@@ -71,6 +78,7 @@ impl Default for HostConfig {
             http: HttpConfig::default(),
             retention: RetentionConfig::default(),
             storage: StorageConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }

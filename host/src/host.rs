@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use everstate_engine::TaskHub;
 use everstate_engine::clock::SystemClock;
 use everstate_engine::storage::StorageError;
-use everstate_engine::{Observers, TaskHub};
 use everstate_http::{
     HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes, SharedWarnings,
 };
@@ -25,6 +25,7 @@ use crate::backup::RunningBackups;
 use crate::config::HostConfig;
 use crate::deployment::follow_deployments;
 use crate::functions::FunctionsFolder;
+use crate::observe::{KeptLogs, Observing};
 use crate::retention::retain;
 use crate::shutdown::shutdown_signal;
 use crate::{listing, telemetry};
@@ -55,6 +56,10 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         ..config.runtime
     };
     let runtime = Runtime::new(of_guests, &config.data, Arc::new(ManagementResponses))?;
+    let observing = Observing::start(&config.telemetry, &config.data)?;
+    if let Some(logs) = &observing.logs {
+        runtime.keep_logs_in(Arc::<KeptLogs>::clone(logs));
+    }
     let (no_routes, _) = RouteTable::build(&[]);
     let routes = Arc::new(SharedRoutes::new(no_routes));
     let mut functions =
@@ -62,10 +67,10 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     functions.load_all().await?;
     let hub = TaskHub::start(
         &config.engine,
-        storage,
+        Arc::<RocksStorage>::clone(&storage),
         Arc::new(runtime.clone()),
         Arc::new(SystemClock),
-        &Observers::default(),
+        &observing.of_engine(),
         Box::new(end_process),
     )
     .context("the data cannot be read")?;
@@ -81,6 +86,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         engine: Arc::new(client),
         readiness: Arc::new(SharedWarnings::default()),
         routes,
+        telemetry: observing.of_http(Arc::clone(&hub), runtime.clone(), storage),
     };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
@@ -104,6 +110,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     }
     tokio::task::spawn_blocking(move || hub.stop()).await.context("the last commit failed")?;
     runtime.close();
+    observing.stop().await;
     info!("stopped");
     Ok(())
 }

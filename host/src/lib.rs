@@ -15,6 +15,7 @@ mod functions;
 mod host;
 mod integrity;
 mod listing;
+mod observe;
 mod restore;
 mod retention;
 mod shutdown;
@@ -24,8 +25,10 @@ use std::process::ExitCode;
 
 pub use config::HostConfig;
 pub use integrity::verify;
+pub use observe::TelemetryConfig;
 pub use restore::{Progress, Restored, restore};
 pub use retention::{Age, Forever, FunctionRetention, RetentionConfig};
+pub use telemetry::LogFormat;
 
 /// Runs the program with the arguments and the environment of the process.
 ///

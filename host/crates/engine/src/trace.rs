@@ -63,8 +63,8 @@ pub trait SpanSink: Send + Sync + fmt::Debug + 'static {
     /// Whether spans go anywhere.
     fn wants_spans(&self) -> bool;
 
-    /// Whether a request without a trace begins one, decided anew for each.
-    fn begins_trace(&self) -> bool;
+    /// Whether a request without a trace begins the one with this id, whose last 56 bits are random.
+    fn begins_trace(&self, trace_id: u128) -> bool;
 
     /// Takes a span. What it tells of is durable.
     fn finished(&self, span: FinishedSpan);
@@ -79,7 +79,7 @@ impl SpanSink for NoSpans {
         false
     }
 
-    fn begins_trace(&self) -> bool {
+    fn begins_trace(&self, _trace_id: u128) -> bool {
         false
     }
 
@@ -126,10 +126,13 @@ impl RequestTrace {
         incoming: Option<TraceContext>,
     ) -> Option<Self> {
         let Some(parent) = incoming else {
-            if !sink.begins_trace() {
+            if !sink.wants_spans() {
                 return None;
             }
             let (trace_id, span_id) = (Uuid::new_v4().as_u128(), new_span_id());
+            if !sink.begins_trace(trace_id) {
+                return None;
+            }
             let below = TraceContext { trace_id, span_id, flags: 1, state: String::new() };
             let span = Some((None, Begun::now(clock)));
             return Some(Self { below: Box::new(below), span });

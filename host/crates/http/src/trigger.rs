@@ -52,7 +52,7 @@ impl Triggers {
         under_way: &mut UnderWay<'_>,
     ) -> Result<Response, ApiError> {
         let (function, route_values) = self.find(&parts)?;
-        let trace = under_way.is_for(&function, &parts.headers);
+        let trace = under_way.is_for(&function.name, &parts.headers);
         let body = read_body(&parts, body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
         let request = HttpRequest { trace, ..request };

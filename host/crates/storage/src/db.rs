@@ -22,6 +22,7 @@ use crate::format;
 use crate::key::{Family, MetaKey};
 use crate::large::{LARGE_BYTES_MIN, LargeValues};
 use crate::mark::{self, CommitMark};
+use crate::metrics::StorageMetrics;
 use crate::sweep::Sweeper;
 use crate::{meta, options, recovery};
 
@@ -45,9 +46,18 @@ pub struct RocksStorage {
 
     /// The last commit that is certainly durable.
     synced: AtomicU64,
+
+    metrics: StorageMetrics,
 }
 
 impl RocksStorage {
+    /// What RocksDB says of itself now.
+    #[must_use]
+    pub fn read_metrics(&self) -> &StorageMetrics {
+        self.metrics.read(&self.db, &self.path);
+        &self.metrics
+    }
+
     /// Opens the data in the folder `path`, which is created if it does not exist, and keeps other
     /// processes out of it until the value is dropped.
     ///
@@ -75,6 +85,7 @@ impl RocksStorage {
             written: AtomicU64::new(last),
             // RocksDB has written all that it found in the log into files.
             synced: AtomicU64::new(last),
+            metrics: StorageMetrics::default(),
         })
     }
 

@@ -30,6 +30,14 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// With milliseconds: `2019-05-23T22:30:35.123Z`.
+    #[must_use]
+    pub fn with_millis(self) -> String {
+        let (year, month, day, hour, minute, second) = self.civil();
+        let millis = self.0 % 1_000;
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+
     /// Year, month, day, hour, minute and second in UTC, by Howard Hinnant's `civil_from_days`.
     fn civil(self) -> (u64, u64, u64, u64, u64, u64) {
         let seconds = self.0 / 1000;

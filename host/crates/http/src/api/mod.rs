@@ -47,8 +47,8 @@ mod instances;
 mod lifecycle;
 mod openapi;
 mod start;
-mod transfer;
 mod telemetry;
+mod transfer;
 
 pub(crate) use call::ApiCall;
 use doc::RouteDoc;
@@ -190,7 +190,8 @@ impl Api {
         let engine = self.services.engine.in_trace(trace)?;
         let services = Services { engine, ..self.services.clone() };
         let (config, default_base_url) = (self.config.clone(), self.default_base_url.clone());
-        Some(Self { services, config, default_base_url })
+        let stopping = self.stopping.clone();
+        Some(Self { services, config, default_base_url, stopping })
     }
 
     /// What the engine said, when all that it depends on is durable. Even that there is nothing may

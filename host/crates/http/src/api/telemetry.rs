@@ -13,7 +13,6 @@ use super::{Access, Api, ApiCall, ApiRoute, Base, Module};
 use crate::error::ApiError;
 use crate::json;
 use crate::telemetry::GuestLogEntry;
-use crate::time::with_millis;
 
 /// The media type of metrics.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -145,7 +144,7 @@ fn rendered(lines: &[GuestLogEntry]) -> Vec<u8> {
         if index > 0 {
             body.push(b',');
         }
-        let timestamp = with_millis(line.timestamp);
+        let timestamp = line.timestamp.with_millis();
         for (name, value) in [
             ("{\"timestamp\":", timestamp.as_str()),
             (",\"level\":", &line.level),
