@@ -112,7 +112,7 @@ mutants=(
   'partition/lock.rs|        if let Some((next, rest)) = rest.split_first() {\n            let body = MessageBody::ReleaseLock|        if let Some((next, rest)) = rest.split_first().filter(\|_\| false) {\n            let body = MessageBody::ReleaseLock|giving up a lock is not passed on'
   'partition/lock.rs|if let Some(place) = self.inbox.iter().position(is_request) {|if let Some(place) = self.inbox.iter().position(is_request).filter(\|_\| false) {|a request that was given up is granted'
   'partition/lock.rs|if is_held && !self.holder_inbox.is_empty() {|if false {|a lock goes back before the calls of its holder are done'
-  'partition/lock.rs|        self.let_others_in(running.map_or(0, \|running\| running.count));\n|        let _ = running;\n|a broken lock leaves the calls of its holder behind'
+  'partition/entity.rs|            self.let_others_in(0);\n||a broken lock leaves the calls of its holder behind'
   'partition/lock.rs|self.let_others_in(running.map_or(0, \|running\| running.count));|let _ = running;\n        self.let_others_in(0);|a broken lock moves the call that runs'
   'partition/lock.rs|        self.store(None, turn, effects);\n        true|        true|a broken lock comes back after a crash'
   'partition/orchestration/ending.rs|        self.release_lock(effects);\n        self.section = None;|        self.section = None;|a lock is kept at the end of its holder'

@@ -218,3 +218,16 @@ fn locked_entity_without_state_is_kept_and_goes_when_it_is_unlocked() {
     let batch = locks.bench.commits.take().expect("something was staged");
     assert!(batch.entities.iter().all(|(_, row)| row.record.is_none()), "{:?}", batch.entities);
 }
+
+#[test]
+fn calls_of_a_holder_whose_lock_was_broken_are_done_behind_those_of_others() {
+    let mut locks = Locks::new();
+    locks.lock("a", &[]);
+    let first = locks.call("a", "first");
+    locks.call("a", "second");
+    locks.call("x", "theirs");
+    let instance_id = register().instance_id();
+    locks.bench.turn(Input::Request(Request::BreakLock { instance_id, reply_to: Caller(9) }));
+    let rest = locks.bench.operated(&first, gives(Some("1"), Ok(None)));
+    assert_eq!(running(&rest), ["theirs", "second"]);
+}
