@@ -131,7 +131,7 @@ impl World {
                 Told::Tokens(value.map(|value| tokens(value.as_str())).unwrap_or_default())
             }
             Reply::LockBroken(_) | Reply::EntityPurged(_) => Told::Accepted,
-            Reply::Explained(_) => panic!("nobody asks why something waits"),
+            Reply::Explained(_) | Reply::Exported(_) => panic!("nobody asks for that"),
             Reply::Status(None) => Told::Absent,
             Reply::Status(Some(status)) => match status.record.status {
                 RuntimeStatus::Completed => Told::Result(text(status.record.output.clone())),
