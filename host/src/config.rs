@@ -14,6 +14,7 @@ use everstate_storage::StorageConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::deployments::DeploymentsConfig;
 use crate::observe::TelemetryConfig;
 use crate::retention::RetentionConfig;
 use crate::telemetry::LogFormat;
@@ -45,6 +46,8 @@ pub struct HostConfig {
     pub log: String,
     /// How log lines look: `text` or `json`. Default: `text`.
     pub log_format: LogFormat,
+    /// The section `[deployments]`.
+    pub deployments: DeploymentsConfig,
     /// The section `[engine]`.
     pub engine: EngineConfig,
     /// The section `[runtime]`.
@@ -70,6 +73,7 @@ impl Default for HostConfig {
             data: PathBuf::from("data"),
             listen: "127.0.0.1:7071".to_owned(),
             log: "info".to_owned(),
+            deployments: DeploymentsConfig::default(),
             log_format: LogFormat::Text,
             engine: EngineConfig::default(),
             runtime: RuntimeConfig::default(),

@@ -18,12 +18,11 @@ use everstate_http::{
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tracing::info;
 
 use crate::backup::RunningBackups;
 use crate::config::HostConfig;
-use crate::deployment::follow_deployments;
+use crate::deployments::{Deployer, DeploymentRecord, follow_deployments};
 use crate::functions::FunctionsFolder;
 use crate::observe::{KeptLogs, Observing};
 use crate::retention::retain;
@@ -50,6 +49,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
+    let component_bytes_max = config.runtime.component_bytes_max;
     let of_guests = RuntimeConfig {
         activities: config.activities,
         outgoing_http: config.outgoing_http,
@@ -62,8 +62,15 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     }
     let (no_routes, _) = RouteTable::build(&[]);
     let routes = Arc::new(SharedRoutes::new(no_routes));
-    let mut functions =
-        FunctionsFolder::new(config.functions, runtime.clone(), Arc::clone(&routes));
+    let warnings = Arc::new(SharedWarnings::default());
+    let record = Arc::new(DeploymentRecord::open(config.data.join("deployments.jsonl"))?);
+    let functions = Arc::new(FunctionsFolder::new(
+        config.functions,
+        runtime.clone(),
+        Arc::clone(&routes),
+        Arc::clone(&warnings),
+        Arc::clone(&record),
+    ));
     functions.load_all().await?;
     let hub = TaskHub::start(
         &config.engine,
@@ -76,24 +83,34 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     .context("the data cannot be read")?;
     let hub = Arc::new(hub);
     let client = hub.client();
-    let deployed = Arc::new(Notify::new());
-    let upkeep =
-        tokio::spawn(follow_deployments(runtime.clone(), client.clone(), Arc::clone(&deployed)));
+    let upkeep = tokio::spawn(follow_deployments(
+        runtime.clone(),
+        client.clone(),
+        Arc::clone(&record),
+        config.deployments.versions_kept,
+        functions.changes(),
+    ));
+    let deployer = Deployer::new(
+        Arc::clone(&functions),
+        record,
+        runtime.clone(),
+        client.clone(),
+        component_bytes_max,
+    );
     let retaining = tokio::spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
     let services = Services {
         backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
+        deployments: Arc::new(deployer),
         functions: Arc::new(runtime.clone()),
         engine: Arc::new(client),
-        readiness: Arc::new(SharedWarnings::default()),
+        readiness: warnings,
         routes,
         telemetry: observing.of_http(Arc::clone(&hub), runtime.clone(), storage),
     };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &functions);
-    let following = tokio::spawn(functions.follow(move |functions| {
-        print_functions(address, functions);
-        deployed.notify_one();
-    }));
+    let telling = tokio::spawn(tell_changes(address, Arc::clone(&functions)));
+    let following = tokio::spawn(functions.follow());
     let stopping = Arc::clone(&hub);
     let drained = server
         .run(async move {
@@ -103,6 +120,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         })
         .await;
     following.abort();
+    telling.abort();
     upkeep.abort();
     retaining.abort();
     if let Err(cut) = drained {
@@ -135,7 +153,16 @@ fn announce(address: SocketAddr, functions: &FunctionsFolder) {
 }
 
 fn print_functions(address: SocketAddr, functions: &FunctionsFolder) {
-    telemetry::print(&listing::functions(address, functions.http(), functions.others()));
+    let shown = functions.shown();
+    telemetry::print(&listing::functions(address, &shown.http, &shown.others));
+}
+
+/// Shows the functions whenever they have changed. Never ends.
+async fn tell_changes(address: SocketAddr, functions: Arc<FunctionsFolder>) {
+    let mut changes = functions.changes();
+    while changes.changed().await.is_ok() {
+        print_functions(address, &functions);
+    }
 }
 
 /// The disk does not take what is promised to be on it. Nothing that was acknowledged is lost, and

@@ -10,7 +10,7 @@
 mod backup;
 mod cli;
 mod config;
-mod deployment;
+mod deployments;
 mod functions;
 mod host;
 mod integrity;
@@ -24,6 +24,7 @@ mod telemetry;
 use std::process::ExitCode;
 
 pub use config::HostConfig;
+pub use deployments::DeploymentsConfig;
 pub use integrity::verify;
 pub use observe::TelemetryConfig;
 pub use restore::{Progress, Restored, restore};

@@ -68,6 +68,45 @@ pub(crate) async fn read_body(
     Ok(first.unwrap_or_else(|| all.freeze()))
 }
 
+/// A body that is taken piece by piece, in the time that the configuration gives for it. Whoever takes the
+/// pieces limits how many they are.
+pub(crate) struct Pieces {
+    body: Body,
+    deadline: Option<Instant>,
+}
+
+impl Pieces {
+    pub(crate) fn of(body: Body) -> Self {
+        Self { body, deadline: None }
+    }
+
+    /// The next piece; `None`: that was all.
+    pub(crate) async fn next(
+        &mut self,
+        parts: &Parts,
+        config: &HttpConfig,
+    ) -> Result<Option<Bytes>, ApiError> {
+        while !self.body.is_end_stream() {
+            let frame = match next_frame(&mut self.body, &mut self.deadline, config).await {
+                Ok(Some(frame)) => frame.map_err(|error| closing(parts, broken(&error)))?,
+                Ok(None) => break,
+                Err(_) => return Err(closing(parts, too_slow())),
+            };
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Refuses the rest.
+    pub(crate) async fn refuse(self, parts: &Parts, error: ApiError, bytes_max: usize) -> ApiError {
+        let is_discarded =
+            timeout(DISCARD_TIMEOUT, discard(self.body, bytes_max)).await.unwrap_or_default();
+        if is_discarded { error } else { closing(parts, error) }
+    }
+}
+
 /// Waits for the next piece. What is there already, which is most often all, takes no timer and no
 /// look at the clock.
 async fn next_frame(

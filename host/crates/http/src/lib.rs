@@ -16,6 +16,7 @@ mod body;
 mod check_status;
 mod config;
 mod constraint;
+mod deployments;
 mod detached;
 mod engine;
 mod error;
@@ -41,6 +42,11 @@ mod trigger;
 pub use backups::{BackupDone, BackupError, BackupFuture, Backups};
 pub use check_status::ManagementResponses;
 pub use config::HttpConfig;
+pub use deployments::{
+    CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
+    DeploymentFuture, Deployments, Diverging, FileCondition, FileState, FunctionState,
+    FunctionsState, MissingFunction, Upload,
+};
 pub use engine::{Engine, EngineAnswer, EngineFuture};
 pub use metrics::HttpMetrics;
 pub use readiness::{Readiness, SharedWarnings, Warning};

@@ -32,6 +32,7 @@ use tower::Service;
 use crate::api::Api;
 use crate::backups::Backups;
 use crate::config::HttpConfig;
+use crate::deployments::Deployments;
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::readiness::Readiness;
@@ -48,6 +49,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Services {
     /// Makes backups.
     pub backups: Arc<dyn Backups>,
+    /// Brings components in and takes them back.
+    pub deployments: Arc<dyn Deployments>,
     /// Runs HTTP functions.
     pub functions: Arc<dyn HttpFunctions>,
     /// Knows what is durable, the orchestrations and the entities.

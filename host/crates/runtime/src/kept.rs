@@ -113,15 +113,7 @@ impl KeptComponents {
 
 /// The component that a file keeps; `None` for other files.
 fn hash_of(path: &Path) -> Option<ComponentHash> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".wasm")?;
-    let mut bytes = [0; 32];
-    if name.len() != 2 * bytes.len() || !name.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&name[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(ComponentHash(bytes))
+    ComponentHash::from_hex(path.file_name()?.to_str()?.strip_suffix(".wasm")?)
 }
 
 /// How long ago a file was changed or renewed.

@@ -99,6 +99,21 @@ impl fmt::Debug for FunctionName {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ComponentHash(pub [u8; 32]);
 
+impl ComponentHash {
+    /// Reads what is shown; `None`: it is no hash.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
 /// In lower-case hexadecimal.
 impl fmt::Display for ComponentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

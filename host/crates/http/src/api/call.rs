@@ -61,8 +61,13 @@ impl ApiCall {
         &mut self,
         config: &HttpConfig,
     ) -> Result<Bytes, ApiError> {
-        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-        read_body(&self.parts, std::mem::take(body), config).await
+        let body = self.take_body();
+        read_body(&self.parts, body, config).await
+    }
+
+    /// The body, for whoever reads it piece by piece. It can be taken once.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the body is said to be JSON.

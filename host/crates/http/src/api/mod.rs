@@ -39,6 +39,7 @@ use crate::template::Template;
 pub(crate) mod answers;
 mod backup;
 mod call;
+mod deployments;
 pub(crate) mod doc;
 mod entities;
 mod health;
@@ -62,6 +63,7 @@ const MODULES: &[Module] = &[
     entities::MODULE,
     transfer::MODULE,
     backup::MODULE,
+    deployments::MODULE,
     health::MODULE,
     openapi::MODULE,
     telemetry::MODULE,

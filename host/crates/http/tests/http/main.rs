@@ -1,6 +1,7 @@
 //! Tests of the HTTP server from outside: real sockets, fake functions, a fake engine.
 
 mod backup;
+mod deployments;
 mod entities;
 mod http2;
 mod inspect;

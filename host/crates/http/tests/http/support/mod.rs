@@ -2,6 +2,7 @@
 
 mod backups;
 mod connection;
+mod deployments;
 mod entities;
 mod fakes;
 mod instances;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use backups::FakeBackups;
 pub(crate) use connection::{Connection, Response};
+pub(crate) use deployments::FakeDeployments;
 pub(crate) use entities::{FakeEntities, entity, held, record};
 pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
 pub(crate) use instances::FakeInstances;
@@ -35,6 +37,7 @@ pub(crate) struct TestServer {
     pub(crate) engine: Arc<FakeEngine>,
     pub(crate) routes: Arc<SharedRoutes>,
     pub(crate) warnings: Arc<SharedWarnings>,
+    pub(crate) deployments: Arc<FakeDeployments>,
     shutdown: oneshot::Sender<()>,
     running: JoinHandle<Result<(), DrainTimeout>>,
 }
@@ -49,6 +52,7 @@ impl TestServer {
         let address = listener.local_addr().expect("an address");
         let (functions, engine) = (Arc::<FakeFunctions>::default(), Arc::<FakeEngine>::default());
         let warnings = Arc::<SharedWarnings>::default();
+        let deployments = Arc::<FakeDeployments>::default();
         let routes = Arc::new(SharedRoutes::new(table(&[
             ("Database_HttpStart", &["GET", "PUT"], "Database/{key}"),
             ("Echo", &[], "echo/{*rest}"),
@@ -60,6 +64,7 @@ impl TestServer {
         ])));
         let services = Services {
             backups: Arc::new(FakeBackups),
+            deployments: deployments.clone(),
             functions: functions.clone(),
             engine: engine.clone(),
             readiness: warnings.clone(),
@@ -71,7 +76,7 @@ impl TestServer {
         let running = tokio::spawn(server.run(async {
             is_shut_down.await.expect("the test shuts the server down or keeps it");
         }));
-        Self { address, functions, engine, routes, warnings, shutdown, running }
+        Self { address, functions, engine, routes, warnings, deployments, shutdown, running }
     }
 
     pub(crate) async fn connect(&self) -> Connection {

@@ -1,0 +1,224 @@
+//! What the API needs to bring components into the host and to take them back. The host implements it:
+//! this crate knows neither the functions folder nor what a component is.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use everstate_engine::ClientError;
+use everstate_types::{ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp};
+
+/// An answer under way.
+pub type DeploymentFuture<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, DeploymentError>> + Send + 'a>>;
+
+/// The components of the host: what is there, what came when, and how it is changed.
+pub trait Deployments: Send + Sync {
+    /// What is loaded, file by file and function by function.
+    fn functions(&self) -> DeploymentFuture<'_, FunctionsState>;
+
+    /// What was deployed when, newest first; only of one file, if it is named.
+    fn deployments(&self, file: Option<&str>) -> Vec<Deployment>;
+
+    /// Begins to take in a component that is to be the file of this name, or to be checked as such.
+    fn upload<'a>(&'a self, file: &'a str) -> DeploymentFuture<'a, Box<dyn Upload>>;
+
+    /// Serves the version of a file that was served before the one that is served now.
+    fn rollback<'a>(
+        &'a self,
+        file: &'a str,
+        options: DeployOptions,
+    ) -> DeploymentFuture<'a, Deployed>;
+
+    /// Removes a file. What is pinned to its code goes on.
+    fn remove<'a>(&'a self, file: &'a str) -> DeploymentFuture<'a, ()>;
+
+    /// Moves an orchestration to the newest code, if that follows its history. When this returns it is
+    /// durable.
+    fn migrate<'a>(&'a self, instance_id: &'a InstanceId) -> DeploymentFuture<'a, ()>;
+}
+
+/// A component on its way in. One that is dropped leaves nothing.
+pub trait Upload: Send {
+    /// Takes the next piece of it.
+    fn write(&mut self, piece: Bytes) -> DeploymentFuture<'_, ()>;
+
+    /// It is complete: verifies it and serves it in the place of what the file had. When this returns
+    /// with an error nothing has changed.
+    fn deploy(self: Box<Self>, options: DeployOptions) -> DeploymentFuture<'static, Deployed>;
+
+    /// It is complete: says what would come of deploying it.
+    fn check(self: Box<Self>) -> DeploymentFuture<'static, CheckReport>;
+}
+
+/// How a component is deployed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeployOptions {
+    /// Refuse it if the history of a live orchestration does not fit it.
+    pub checks: bool,
+    /// Move the live orchestrations to it whose histories fit it.
+    pub migrates: bool,
+}
+
+/// Why a deployment did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeploymentError {
+    /// It is no name of a component's file.
+    #[error("`{0}` is no name of a component: it must be a plain file name that ends in `.wasm`")]
+    Name(String),
+    /// There is no such file, or no earlier version of it.
+    #[error("{0}")]
+    NotFound(String),
+    /// It is larger than so many bytes.
+    #[error("the component is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It cannot be loaded, or conflicts with what is there. In one line.
+    #[error("{0}")]
+    Refused(String),
+    /// Histories do not fit it.
+    #[error("{} live orchestrations do not fit the component", .0.diverging_count)]
+    Diverging(Box<CheckReport>),
+    /// The history of the orchestration does not fit the newest code; how.
+    #[error("{0}")]
+    DoesNotFit(String),
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] ClientError),
+    /// A file could not be read or written.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// What is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionsState {
+    /// The functions that are served.
+    pub functions: Vec<FunctionState>,
+    /// The files, and the versions of them that live orchestrations still need.
+    pub files: Vec<FileState>,
+}
+
+/// A function that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionState {
+    /// Its name as its author wrote it.
+    pub name: FunctionName,
+    /// Its kind.
+    pub kind: FunctionKind,
+    /// The file that has it.
+    pub file: String,
+    /// The component that has it.
+    pub component: ComponentHash,
+    /// Methods (none: any) and route, of an HTTP function.
+    pub http: Option<(Vec<String>, String)>,
+}
+
+/// What a version of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileCondition {
+    /// It is what the file has, and is served.
+    Serving,
+    /// What the file has cannot be served. If an older version is, the hash is that of it.
+    Broken,
+    /// The file has it no more; live orchestrations are pinned to it.
+    Retired,
+}
+
+/// A version of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// The file's name.
+    pub file: String,
+    /// The component that is served, or needed; `None`: none is.
+    pub component: Option<ComponentHash>,
+    /// What it is.
+    pub condition: FileCondition,
+    /// What is wrong with it.
+    pub message: Option<String>,
+    /// When it was loaded; `None` for one that is retired.
+    pub loaded_at: Option<Timestamp>,
+    /// Live orchestrations that are pinned to the component.
+    pub pinned: u64,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeploymentAction {
+    /// A new version is served.
+    Deployed,
+    /// An earlier version is served again.
+    RolledBack,
+    /// The file is gone.
+    Removed,
+    /// A version could not be served.
+    Refused,
+}
+
+/// Something that happened to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Counts what happened.
+    pub id: u64,
+    /// When.
+    pub time: Timestamp,
+    /// To which file.
+    pub file: String,
+    /// With which component.
+    pub component: Option<ComponentHash>,
+    /// What.
+    pub action: DeploymentAction,
+    /// Why, if it was refused.
+    pub message: Option<String>,
+}
+
+/// A component that is served now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// The file.
+    pub file: String,
+    /// The component.
+    pub component: ComponentHash,
+    /// Its functions.
+    pub functions: Vec<FunctionState>,
+    /// What the check found, if one was asked for.
+    pub check: Option<CheckReport>,
+    /// How many orchestrations were moved to it, if that was asked for.
+    pub migrated: Option<u64>,
+}
+
+/// What would come of deploying a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The file.
+    pub file: String,
+    /// Live orchestrations whose histories were replayed.
+    pub checked: u64,
+    /// Those whose histories do not fit; the first thousand.
+    pub diverging: Vec<Diverging>,
+    /// How many they are.
+    pub diverging_count: u64,
+    /// Functions that the file has now, that are in use, and that it would have no more.
+    pub missing: Vec<MissingFunction>,
+}
+
+/// An orchestration whose history does not fit a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diverging {
+    /// The orchestration.
+    pub instance_id: InstanceId,
+    /// Its orchestrator.
+    pub name: FunctionName,
+    /// Where and how.
+    pub message: String,
+}
+
+/// A function that would be missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingFunction {
+    /// Its name.
+    pub name: FunctionName,
+    /// Orchestrator or entity.
+    pub kind: FunctionKind,
+    /// Live orchestrations, or entities that exist.
+    pub instances: u64,
+}

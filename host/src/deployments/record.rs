@@ -1,0 +1,340 @@
+//! [`DeploymentRecord`]: what was deployed when, in a file of the data folder with a line of JSON for each
+//! deployment.
+//!
+//! Lines are only added, and are on disk when [`DeploymentRecord::note`] returns. A line that a crash
+//! has cut off is dropped at the next start. When the file has twice as many lines as are kept, it is
+//! written anew with those that are.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use everstate_engine::clock::{Clock as _, SystemClock};
+use everstate_http::{Deployment, DeploymentAction};
+use everstate_types::{ComponentHash, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Deployments that are remembered.
+const DEPLOYMENTS_MAX: usize = 1_000;
+
+/// What was deployed when.
+#[derive(Debug)]
+pub(crate) struct DeploymentRecord {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    /// Oldest first.
+    deployments: Vec<Deployment>,
+}
+
+/// A line of the file: a storage format.
+#[derive(Debug, Deserialize, Serialize)]
+struct Line {
+    id: u64,
+    /// Milliseconds since 1970.
+    time: u64,
+    file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    action: Action,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Action {
+    Deployed,
+    RolledBack,
+    Removed,
+    Refused,
+}
+
+impl DeploymentRecord {
+    /// Reads what is there; begins a new file if there is none.
+    pub(crate) fn open(path: PathBuf) -> anyhow::Result<Self> {
+        let name = || format!("the record of deployments {}", path.display());
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(name),
+        };
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let deployments = bytes[..whole]
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .filter_map(|line| match serde_json::from_slice(line) {
+                Ok(line) => Some(of_line(line)),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), "a deployment cannot be read: {error}");
+                    None
+                }
+            })
+            .collect();
+        let file = File::options().create(true).append(true).open(&path).with_context(name)?;
+        if whole < bytes.len() {
+            file.set_len(whole as u64).with_context(name)?;
+        }
+        Ok(Self { inner: Mutex::new(Inner { file, deployments }), path })
+    }
+
+    /// Writes down what happened to a file, unless it is what happened to it last. When this returns it is
+    /// on disk; if that fails, the log says so: what was deployed is served all the same.
+    pub(crate) fn note(
+        &self,
+        file: &str,
+        component: Option<ComponentHash>,
+        action: DeploymentAction,
+        message: Option<String>,
+    ) {
+        let mut inner = self.lock();
+        if inner.is_known(file, component, action) {
+            return;
+        }
+        let id = inner.deployments.last().map_or(1, |last| last.id + 1);
+        let (time, file) = (SystemClock.now(), file.to_owned());
+        inner.deployments.push(Deployment { id, time, file, component, action, message });
+        if let Err(error) = inner.write_last(&self.path) {
+            tracing::error!(path = %self.path.display(), "a deployment is not recorded: {error}");
+        }
+    }
+
+    /// Newest first; only those of one file, if it is named.
+    pub(crate) fn list(&self, file: Option<&str>) -> Vec<Deployment> {
+        let inner = self.lock();
+        let is_wanted = |it: &&Deployment| file.is_none_or(|file| it.file == file);
+        inner.deployments.iter().rev().filter(is_wanted).cloned().collect()
+    }
+
+    /// The version of a file that was served last, if the file was not removed since.
+    pub(crate) fn current(&self, file: &str) -> Option<ComponentHash> {
+        self.lock().current(file)?.component
+    }
+
+    /// The versions of a file that were served, the last one first.
+    pub(crate) fn versions(&self, file: &str) -> Vec<ComponentHash> {
+        let served = |it: &Deployment| it.component.filter(|_| is_served(it.action));
+        self.list(Some(file)).iter().filter_map(served).collect()
+    }
+
+    /// The files that were not removed.
+    pub(crate) fn current_files(&self) -> Vec<String> {
+        let files: HashSet<_> = self.list(None).into_iter().map(|it| it.file).collect();
+        files.into_iter().filter(|file| self.current(file).is_some()).collect()
+    }
+
+    /// The last so many versions of each file.
+    pub(crate) fn last_versions(&self, count: usize) -> HashSet<ComponentHash> {
+        let files: HashSet<_> = self.list(None).into_iter().map(|it| it.file).collect();
+        let mut kept = HashSet::new();
+        for file in files {
+            let mut of_file = Vec::new();
+            for version in self.versions(&file) {
+                if !of_file.contains(&version) && of_file.len() < count {
+                    of_file.push(version);
+                }
+            }
+            kept.extend(of_file);
+        }
+        kept
+    }
+
+    /// The file that had a component last.
+    pub(crate) fn file_of(&self, component: ComponentHash) -> Option<String> {
+        let inner = self.lock();
+        let mut of_it = inner.deployments.iter().rev().filter(|it| is_served(it.action));
+        of_it.find(|it| it.component == Some(component)).map(|it| it.file.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The last deployment of a file, if the file was not removed since.
+    fn current(&self, file: &str) -> Option<&Deployment> {
+        let of_file = |it: &&Deployment| it.file == file && it.action != DeploymentAction::Refused;
+        let last = self.deployments.iter().rev().find(of_file)?;
+        is_served(last.action).then_some(last)
+    }
+
+    /// Whether this is how things are already.
+    fn is_known(
+        &self,
+        file: &str,
+        component: Option<ComponentHash>,
+        action: DeploymentAction,
+    ) -> bool {
+        let current = self.current(file);
+        match action {
+            DeploymentAction::Deployed | DeploymentAction::RolledBack => {
+                current.is_some_and(|current| current.component == component)
+            }
+            DeploymentAction::Removed => current.is_none(),
+            DeploymentAction::Refused => {
+                let last = self.deployments.iter().rev().find(|it| it.file == file);
+                last.is_some_and(|last| last.action == action && last.component == component)
+            }
+        }
+    }
+
+    fn write_last(&mut self, path: &Path) -> std::io::Result<()> {
+        if self.deployments.len() > 2 * DEPLOYMENTS_MAX {
+            self.deployments.drain(..self.deployments.len() - DEPLOYMENTS_MAX);
+            return self.write_anew(path);
+        }
+        let last = self.deployments.last().map(line_of).unwrap_or_default();
+        self.file.write_all(&last)?;
+        self.file.sync_data()
+    }
+
+    fn write_anew(&mut self, path: &Path) -> std::io::Result<()> {
+        let temporary = path.with_extension("tmp");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&self.deployments.iter().flat_map(line_of).collect::<Vec<_>>())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        self.file = File::options().append(true).open(path)?;
+        Ok(())
+    }
+}
+
+fn is_served(action: DeploymentAction) -> bool {
+    matches!(action, DeploymentAction::Deployed | DeploymentAction::RolledBack)
+}
+
+fn line_of(it: &Deployment) -> Vec<u8> {
+    let line = Line {
+        id: it.id,
+        time: it.time.as_millis(),
+        file: it.file.clone(),
+        hash: it.component.map(|component| component.to_string()),
+        action: match it.action {
+            DeploymentAction::Deployed => Action::Deployed,
+            DeploymentAction::RolledBack => Action::RolledBack,
+            DeploymentAction::Removed => Action::Removed,
+            DeploymentAction::Refused => Action::Refused,
+        },
+        message: it.message.clone(),
+    };
+    let mut text = serde_json::to_vec(&line).expect("plain text and numbers");
+    text.push(b'\n');
+    text
+}
+
+fn of_line(line: Line) -> Deployment {
+    Deployment {
+        id: line.id,
+        time: Timestamp::from_millis(line.time),
+        file: line.file,
+        component: line.hash.as_deref().and_then(ComponentHash::from_hex),
+        action: match line.action {
+            Action::Deployed => DeploymentAction::Deployed,
+            Action::RolledBack => DeploymentAction::RolledBack,
+            Action::Removed => DeploymentAction::Removed,
+            Action::Refused => DeploymentAction::Refused,
+        },
+        message: line.message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use everstate_http::DeploymentAction::{self, Deployed, Refused, Removed, RolledBack};
+    use everstate_types::ComponentHash;
+    use tempfile::TempDir;
+
+    use super::{DEPLOYMENTS_MAX, DeploymentRecord};
+
+    fn hash(number: u8) -> ComponentHash {
+        ComponentHash([number; 32])
+    }
+
+    fn open(folder: &TempDir) -> DeploymentRecord {
+        DeploymentRecord::open(folder.path().join("deployments.jsonl")).expect("it opens")
+    }
+
+    fn note(record: &DeploymentRecord, component: Option<u8>, action: DeploymentAction) {
+        record.note("a.wasm", component.map(hash), action, None);
+    }
+
+    #[test]
+    fn what_was_noted_is_there_after_a_restart_newest_first() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let record = open(&folder);
+        note(&record, Some(1), Deployed);
+        record.note("b.wasm", Some(hash(9)), Refused, Some("no component".to_owned()));
+        note(&record, Some(2), Deployed);
+        note(&record, Some(1), RolledBack);
+        let before = record.list(None);
+        drop(record);
+        let record = open(&folder);
+        assert_eq!(record.list(None), before);
+        assert_eq!(before.iter().map(|it| it.id).collect::<Vec<_>>(), [4, 3, 2, 1]);
+        assert_eq!(before[2].message.as_deref(), Some("no component"));
+        assert_eq!(record.versions("a.wasm"), [hash(1), hash(2), hash(1)]);
+        assert_eq!(record.current("b.wasm"), None, "it was never served");
+        assert_eq!(record.file_of(hash(2)).as_deref(), Some("a.wasm"));
+    }
+
+    #[test]
+    fn what_is_so_already_is_not_noted_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let record = open(&folder);
+        note(&record, None, Removed);
+        for _ in 0..2 {
+            note(&record, Some(1), Deployed);
+            note(&record, Some(3), Refused);
+            note(&record, Some(3), Refused);
+        }
+        assert_eq!(record.list(None).len(), 2);
+        note(&record, None, Removed);
+        note(&record, None, Removed);
+        assert_eq!(record.current("a.wasm"), None);
+        note(&record, Some(1), Deployed);
+        assert_eq!(record.list(Some("a.wasm")).len(), 4);
+        assert_eq!(record.current_files(), ["a.wasm"]);
+    }
+
+    #[test]
+    fn line_that_was_cut_off_is_dropped_and_the_next_one_is_whole() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        note(&open(&folder), Some(1), Deployed);
+        let path = folder.path().join("deployments.jsonl");
+        let mut file = std::fs::File::options().append(true).open(&path).expect("it is there");
+        file.write_all(b"{\"id\":2,\"time\":5,\"fi").expect("writable");
+        let record = open(&folder);
+        note(&record, Some(2), Deployed);
+        drop(record);
+        assert_eq!(open(&folder).versions("a.wasm"), [hash(2), hash(1)]);
+    }
+
+    #[test]
+    fn record_stays_bounded_and_keeps_the_newest() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let record = open(&folder);
+        for number in 0..=2 * DEPLOYMENTS_MAX {
+            note(&record, Some(u8::try_from(number % 2).expect("small")), Deployed);
+        }
+        note(&record, Some(7), Deployed);
+        assert_eq!(record.list(None).len(), DEPLOYMENTS_MAX + 1);
+        drop(record);
+        let record = open(&folder);
+        assert_eq!(record.list(None).len(), DEPLOYMENTS_MAX + 1);
+        assert_eq!(record.list(None)[0].id, 2 * DEPLOYMENTS_MAX as u64 + 2);
+        assert_eq!(record.last_versions(2), [hash(7), hash(0)].into());
+    }
+}
