@@ -139,6 +139,20 @@ fn route_that_belongs_to_the_host_or_cannot_be_read_is_refused_by_name() {
 }
 
 #[test]
+fn own_path_of_the_host_is_refused_and_its_neighbours_are_free() {
+    let (_, conflicts) = RouteTable::build(&[
+        entry("A", &[], "/Health/Live/"),
+        entry("B", &["POST"], "health/ready"),
+        entry("C", &[], "health"),
+        entry("D", &[], "health/{part}"),
+        entry("E", &[], "healthy"),
+    ]);
+    let refused: Vec<&str> = conflicts.iter().map(|conflict| conflict.function.as_str()).collect();
+    assert_eq!(refused, ["A", "B"]);
+    assert!(conflicts.iter().all(|conflict| conflict.reason == RouteConflictReason::BuiltIn));
+}
+
+#[test]
 fn replaced_table_is_used_by_new_requests_only() {
     let shared = SharedRoutes::new(table(&[entry("Old", &[], "a")]));
     let before = shared.load();

@@ -209,7 +209,12 @@ async fn started(
     limit: Option<Duration>,
 ) -> Result<Response, ApiError> {
     if let Some(limit) = limit {
-        let ended = api.services.engine.wait_for_completion(instance_id, limit).await;
+        let engine = &api.services.engine;
+        // When the host stops, the time is over.
+        let ended = tokio::select! {
+            ended = engine.wait_for_completion(instance_id, limit) => ended,
+            () = api.stopping.cancelled() => engine.get_status(instance_id).await,
+        };
         let status = api.settled(ended).await?;
         let is_finished = |status: &InstanceStatus| status.record.status.is_finished();
         if let Some(status) = status.filter(|status| is_finished(status)) {

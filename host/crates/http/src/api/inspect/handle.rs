@@ -9,7 +9,7 @@ use everstate_engine::storage::{EntityFilter, EntityQuery};
 use everstate_types::RuntimeStatus;
 
 use super::document::{explanation_document, locks_document};
-use crate::api::answers::{CONTINUATION, document, page};
+use crate::api::answers::{PAGE_SIZE, PAGE_SIZE_MAX, continuation, document, page};
 use crate::api::{Api, ApiCall};
 use crate::error::ApiError;
 use crate::status_document::{Shown, status_document};
@@ -19,10 +19,6 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// How many seconds a client is asked to let pass before it waits again.
 const RETRY_AFTER_SECONDS: &str = "1";
-
-/// Locks of a page if nothing is said, and at most.
-const PAGE_SIZE: usize = 100;
-const PAGE_SIZE_MAX: usize = 1_000;
 
 /// Waits until an orchestration has come so far. When the host stops, the time is over.
 pub(super) async fn wait(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
@@ -75,17 +71,13 @@ pub(super) async fn why(api: &Api, call: ApiCall) -> Result<Response, ApiError> 
 
 /// The entities that are locked.
 pub(super) async fn locks(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
-    let token = call.parts.headers.get(&CONTINUATION).map(HeaderValue::to_str).transpose();
-    let token = token.map_err(|_| {
-        ApiError::bad_request(format!("The header `{CONTINUATION}` is none that a page had."))
-    })?;
     let size = call.query().value("top").filter(|size| *size > 0).unwrap_or(PAGE_SIZE);
     let filter =
         EntityFilter { only_locked: true, includes_stateless: true, ..EntityFilter::default() };
     let query = EntityQuery {
         filter,
         page_size: size.min(PAGE_SIZE_MAX),
-        continuation: token.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned),
+        continuation: continuation(&call.parts)?,
         fetches_state: false,
     };
     let found = api.settled(api.services.engine.query_entities(query).await).await?;
