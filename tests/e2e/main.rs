@@ -13,6 +13,7 @@
 
 mod activities;
 mod children;
+mod clients;
 mod database;
 mod deploy;
 mod determinism;

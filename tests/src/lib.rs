@@ -1,6 +1,7 @@
 //! The harness of the whole-system tests.
 //!
 //! - [`host`]: the host as a process of its own, on folders of its own; [`process`]: any server.
+//! - [`foreign`]: tools in Python and JavaScript that tests run.
 //! - [`driver`]: drives orchestrations on a host that may be killed on the way.
 //! - [`http`]: a client that sends what it is given, byte for byte.
 //! - [`guests`]: where the compiled components are.
@@ -8,6 +9,7 @@
 //! - [`wait`]: waiting for conditions.
 
 pub mod driver;
+pub mod foreign;
 pub mod guests;
 pub mod history;
 pub mod host;

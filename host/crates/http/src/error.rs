@@ -156,8 +156,9 @@ impl From<ClientError> for ApiError {
             ClientError::Busy(_) => Self::busy(text),
             ClientError::TimedOut(limit_ms) => Self::timed_out(limit_ms),
             ClientError::NotFound(id) => Self::no_instance(id.as_str()),
+            // A client of the original looks for the reason there.
             ClientError::InvalidArgument(_) | ClientError::FunctionNotFound { .. } => {
-                Self::bad_request(text)
+                Self::bad_request(&text).with_detail(text)
             }
             ClientError::AlreadyExists { .. }
             | ClientError::Conflict(_)

@@ -154,7 +154,7 @@ async fn stream_tells_what_happens_when_it_is_durable_and_ends_with_the_orchestr
     let first = [event(EventKind::OrchestratorStarted), raised("one")];
     server.engine.set(with_history(RuntimeStatus::Running, &first));
     let mut stream = open_stream(&server, "").await;
-    let generation = format!("{}.0", Uuid::nil());
+    let generation = format!("{}.0", ExecutionId::new(Uuid::nil()));
     let told = stream.read_up_to("\n\n").await;
     assert!(told.contains(&format!("event: history\nid: {generation}.1\n")), "{told}");
     assert!(told.contains(r#""Name":"one","Input":{ "a":1}"#), "line breaks are none: {told}");
@@ -179,7 +179,7 @@ async fn stream_goes_on_behind_the_last_event_that_was_seen() {
     let server = TestServer::start().await;
     let history = [raised("one"), raised("two")];
     server.engine.set(with_history(RuntimeStatus::Completed, &history));
-    let last = format!("last-event-id: {}.0.0\r\n", Uuid::nil());
+    let last = format!("last-event-id: {}.0.0\r\n", ExecutionId::new(Uuid::nil()));
     let mut stream = open_stream(&server, &last).await;
     let told = stream.read_up_to("0\r\n\r\n").await;
     assert!(!told.contains("\"one\"") && told.contains("\"two\""), "{told}");
@@ -199,7 +199,10 @@ async fn stream_begins_anew_with_the_next_generation() {
     next.record.execution_id = ExecutionId::new(Uuid::from_u128(2));
     server.engine.set(next);
     let told = stream.read_up_to("\"two\"").await;
-    assert!(told.contains(&format!("id: {}.0.0\n", Uuid::from_u128(2))), "{told}");
+    assert!(
+        told.contains(&format!("id: {}.0.0\n", ExecutionId::new(Uuid::from_u128(2)))),
+        "{told}"
+    );
 }
 
 #[tokio::test]
