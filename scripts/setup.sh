@@ -4,6 +4,7 @@
 #   clang, libclang        to compile RocksDB and generate its bindings
 #   wasm32-wasip2          to compile guests: from rustup, else from Debian's packages
 #   cargo-nextest, strace  to run the tests
+#   python3 with venv, node to run the clients of Durable Functions in the tests
 set -euo pipefail
 
 readonly TARGET=wasm32-wasip2
@@ -110,6 +111,15 @@ setup_strace() {
     have strace || apt_install strace
 }
 
+# The tests make an environment of their own for Python; Debian has that module in a package by itself.
+setup_python() {
+    python3 -c 'import venv, ensurepip' 2>/dev/null || apt_install python3 python3-venv
+}
+
+setup_node() {
+    { have node && have npm; } || apt_install nodejs npm
+}
+
 setup_nextest() {
     have cargo-nextest && return 0
     say "installing cargo-nextest"
@@ -126,4 +136,6 @@ fi
 setup_clang
 setup_target
 setup_nextest
+setup_python || say "without Python 3 and its module venv some tests fail"
+setup_node || say "without Node.js and npm some tests fail"
 setup_strace || say "without strace the tests that look at system calls are skipped"

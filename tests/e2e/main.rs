@@ -35,6 +35,7 @@ mod entity_api;
 mod eternal;
 mod events;
 mod failures;
+mod inspect;
 mod keys;
 mod lifecycle;
 mod management;
