@@ -7,13 +7,13 @@ use std::sync::Once;
 
 use crate::activity::ActivityContext;
 use crate::bindings::exported::{
-    activity, describe, describe_entities, entity, http, orchestrator,
+    activity, describe, describe_entities, describe_http, entity, http, orchestrator,
 };
 use crate::bindings::imports::{http_types, types};
 use crate::entity::EntityCall;
 use crate::error::failure_to_wit;
 use crate::http::{HttpError, HttpRequest, HttpResponse};
-use crate::registration::{Registration, Run, all, find, find_entity};
+use crate::registration::{Authorization, Registration, Run, all, find, find_entity};
 
 /// Stands for the component whose functions the attributes have registered.
 pub(crate) struct Component;
@@ -27,6 +27,12 @@ impl describe::Guest for Component {
 impl describe_entities::Guest for Component {
     fn describe() -> Vec<describe_entities::EntityOptions> {
         all().filter_map(describe_entity).collect()
+    }
+}
+
+impl describe_http::Guest for Component {
+    fn describe() -> Vec<describe_http::HttpOptions> {
+        all().filter_map(describe_http_function).collect()
     }
 }
 
@@ -101,6 +107,17 @@ fn describe_entity(registration: &Registration) -> Option<describe_entities::Ent
         time_to_live: options.time_to_live_ms,
         indexes: owned(options.indexes),
     })
+}
+
+/// What the host must know of an HTTP function beside its route, if there is anything.
+fn describe_http_function(registration: &Registration) -> Option<describe_http::HttpOptions> {
+    let Run::Http { authorization, .. } = registration.run() else { return None };
+    let authorization_level = match authorization {
+        Authorization::Anonymous => return None,
+        Authorization::Function => describe_http::AuthorizationLevel::Function,
+        Authorization::Admin => describe_http::AuthorizationLevel::Admin,
+    };
+    Some(describe_http::HttpOptions { name: registration.name().to_owned(), authorization_level })
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::entity::{EntityCall, EntityOptions, Upgrade};
-pub use crate::registration::{Registration, Run, RunEntity};
+pub use crate::registration::{Authorization, Registration, Run, RunEntity};
 
 use crate::activity::ActivityContext;
 use crate::client::DurableClient;

@@ -52,9 +52,22 @@ pub enum Run {
         methods: &'static [&'static str],
         /// The template without its leading slash.
         route: &'static str,
+        /// Which key a request must bring.
+        authorization: Authorization,
         /// Answers a request.
         handle: fn(HttpRequest) -> Result<HttpResponse, HttpError>,
     },
+}
+
+/// Which key a request must bring to start an HTTP function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// None.
+    Anonymous,
+    /// One of the function, of the host or of the management.
+    Function,
+    /// One of the management.
+    Admin,
 }
 
 impl Registration {

@@ -1,4 +1,5 @@
-//! The arguments of the attributes: `name`, and for HTTP functions `route` and `methods`. Those of
+//! The arguments of the attributes: `name`, and for HTTP functions `route`, `methods` and
+//! `auth`. Those of
 //! entities are read by `entity::options`.
 
 use proc_macro2::Span;
@@ -17,19 +18,24 @@ const NAME_CHARS_MAX: usize = 256;
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
+/// Who may start an HTTP function, and the variant of `Authorization` that says so.
+const LEVELS: [(&str, &str); 3] =
+    [("anonymous", "Anonymous"), ("function", "Function"), ("admin", "Admin")];
+
 /// The arguments of one attribute, each checked by itself.
 #[derive(Default)]
 pub(crate) struct Arguments {
     name: Option<LitStr>,
     route: Option<LitStr>,
     methods: Option<Vec<LitStr>>,
+    authorization: Option<&'static str>,
 }
 
 /// Which of the arguments an attribute takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allowed {
     Name,
-    NameRouteMethods,
+    OfHttp,
 }
 
 impl Arguments {
@@ -41,7 +47,7 @@ impl Arguments {
     }
 
     fn parse_one(&mut self, allowed: Allowed, meta: &ParseNestedMeta<'_>) -> Result<()> {
-        let is_http = allowed == Allowed::NameRouteMethods;
+        let is_http = allowed == Allowed::OfHttp;
         if meta.path.is_ident("name") {
             set(&mut self.name, parse_name(meta)?, meta)
         } else if is_http && meta.path.is_ident("route") {
@@ -56,8 +62,11 @@ impl Arguments {
             let methods = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
             methods.iter().try_for_each(check_method)?;
             set(&mut self.methods, methods.into_iter().collect(), meta)
+        } else if is_http && meta.path.is_ident("auth") {
+            let level: LitStr = meta.value()?.parse()?;
+            set(&mut self.authorization, parse_level(&level)?, meta)
         } else if is_http {
-            Err(meta.error("unknown argument; there are `route`, `methods` and `name`"))
+            Err(meta.error("unknown argument; there are `route`, `methods`, `auth` and `name`"))
         } else {
             Err(meta.error("unknown argument; there is only `name`"))
         }
@@ -79,6 +88,11 @@ impl Arguments {
     /// None: any method.
     pub(crate) fn methods(&self) -> &[LitStr] {
         self.methods.as_deref().unwrap_or_default()
+    }
+
+    /// A variant of `Authorization`.
+    pub(crate) fn authorization(&self) -> Ident {
+        Ident::new(self.authorization.unwrap_or(LEVELS[0].1), Span::call_site())
     }
 }
 
@@ -123,4 +137,13 @@ fn check_method(method: &LitStr) -> Result<()> {
     }
     let help = format!("no such method; write one of {} in upper case", METHODS.join(", "));
     Err(Error::new(method.span(), help))
+}
+
+fn parse_level(level: &LitStr) -> Result<&'static str> {
+    let written = level.value();
+    let known = LEVELS.iter().find(|(name, _)| *name == written);
+    known.map(|(_, variant)| *variant).ok_or_else(|| {
+        let names = LEVELS.map(|(name, _)| format!("\"{name}\"")).join(", ");
+        Error::new(level.span(), format!("no such authorization level; write one of {names}"))
+    })
 }

@@ -96,7 +96,7 @@ pub(crate) fn activity(arguments: TokenStream, item: TokenStream) -> Result<Toke
 }
 
 pub(crate) fn http_trigger(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let arguments = Arguments::parse(Allowed::NameRouteMethods, arguments)?;
+    let arguments = Arguments::parse(Allowed::OfHttp, arguments)?;
     let function = Function::parse(&HTTP, item)?;
     let (route, methods) = (arguments.route()?, arguments.methods());
     let name = &function.item.sig.ident;
@@ -121,7 +121,11 @@ pub(crate) fn http_trigger(arguments: TokenStream, item: TokenStream) -> Result<
             #call
         }
     };
-    let kind = quote!(Http { methods: &[#(#methods),*], route: #route, handle });
+    let level = arguments.authorization();
+    let authorization = quote!(::everstate_sdk::expansion::Authorization::#level);
+    let kind = quote! {
+        Http { methods: &[#(#methods),*], route: #route, authorization: #authorization, handle }
+    };
     register(&arguments, &function, &run, &kind)
 }
 

@@ -304,8 +304,10 @@ pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # Requirements
 ///
 /// `route` is a template like `Database/{key}`, without a slash at its start. `methods` lists
-/// methods in upper case; without it the function answers any. The function's first parameter is
-/// an `HttpRequest`, its second, if it has one, a `DurableClient`; not `async`, not generic. It
+/// methods in upper case; without it the function answers any. `auth` says which key a request must
+/// bring: `"anonymous"` (the default) none, `"function"` one of the function or of the host,
+/// `"admin"` one of the management; the host refuses others. The function's first parameter is an
+/// `HttpRequest`, its second, if it has one, a `DurableClient`; not `async`, not generic. It
 /// returns `HttpResponse` or `Result<HttpResponse, E>` with `E: Into<HttpError>`.
 ///
 /// # Example
@@ -336,7 +338,12 @@ pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     }
 ///     static REGISTRATION: Registration = Registration::new(
 ///         "Count_HttpStart",
-///         Run::Http { methods: &["POST"], route: "Counters/{key}", handle },
+///         Run::Http {
+///             methods: &["POST"],
+///             route: "Counters/{key}",
+///             authorization: Authorization::Anonymous,
+///             handle,
+///         },
 ///     );
 ///     // A constructor that adds the registration before any export of the component runs.
 /// };

@@ -62,6 +62,21 @@ fn both(request: &HttpRequest, client: &DurableClient) -> Result<HttpResponse, H
     Ok(client.create_check_status_response(request.method())?)
 }
 
+#[http_trigger(route = "C", auth = "anonymous")]
+fn anonymous(_: HttpRequest) -> HttpResponse {
+    HttpResponse::new(204)
+}
+
+#[http_trigger(route = "D", auth = "function")]
+fn for_clients(_: HttpRequest) -> HttpResponse {
+    HttpResponse::new(204)
+}
+
+#[http_trigger(route = "E", auth = "admin")]
+fn for_operators(_: HttpRequest) -> HttpResponse {
+    HttpResponse::new(204)
+}
+
 #[http_trigger(route = "{*rest}")]
 fn request_only(_: HttpRequest) -> HttpResponse {
     HttpResponse::new(204)

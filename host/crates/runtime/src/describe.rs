@@ -1,4 +1,4 @@
-//! What a component says of itself: its functions, and the options of its entities. Asked once, and
+//! What a component says of itself: its functions, and the options of its entities and HTTP functions. Asked once, and
 //! checked; how it is run is in `component.rs`.
 
 use std::collections::HashSet;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use everstate_engine::guest::EntityOptions;
 use everstate_types::limits::ENTITY_INDEXES_MAX;
-use everstate_types::{FunctionKind, FunctionName};
+use everstate_types::{AuthorizationLevel, FunctionKind, FunctionName};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::bindings::exports::{describe, describe_entities};
+use crate::bindings::exports::{describe, describe_entities, describe_http};
 use crate::compile::CONTRACT_PREFIX;
 use crate::component::{Code, one_line};
 use crate::error::{GuestError, LoadError};
@@ -44,6 +44,8 @@ pub struct HttpTrigger {
     pub methods: Vec<String>,
     /// A route template without the leading slash.
     pub route: String,
+    /// Which key a request must bring.
+    pub level: AuthorizationLevel,
 }
 
 /// Asks a component what it is. The description is complete, and the exports hold what it promises.
@@ -61,29 +63,35 @@ pub(crate) async fn describe(
     let mut functions =
         described.into_iter().map(loaded_function).collect::<Result<Vec<_>, _>>()?;
     check(code, &functions)?;
-    if let Some(interface) = describe_entities(code)? {
+    if is_exported(code, "describe-entities") {
+        let wrong = |error| LoadError::DescribeEntities(error);
+        let interface = describe_entities::GuestIndices::new(&code.pre);
+        let interface = interface.map_err(|error| wrong(one_line(&error)))?;
         let options = ask(code, host, async |store, instance| {
             interface.load(&mut *store, instance)?.call_describe(store).await
         });
-        let options = options.await.map_err(LoadError::DescribeEntities)?;
-        add_options(&mut functions, options)?;
+        add_entity_options(&mut functions, options.await.map_err(wrong)?)?;
+    }
+    if is_exported(code, "describe-http") {
+        let wrong = |error| LoadError::DescribeHttp(error);
+        let interface = describe_http::GuestIndices::new(&code.pre);
+        let interface = interface.map_err(|error| wrong(one_line(&error)))?;
+        let options = ask(code, host, async |store, instance| {
+            interface.load(&mut *store, instance)?.call_describe(store).await
+        });
+        add_http_options(&mut functions, options.await.map_err(wrong)?)?;
     }
     Ok(functions)
 }
 
-/// The interface that tells of entities; `None`: the component does without.
-fn describe_entities(code: &Code) -> Result<Option<describe_entities::GuestIndices>, LoadError> {
+/// Whether a component has an interface of the contract that it may do without.
+fn is_exported(code: &Code, wanted: &str) -> bool {
     let component = code.pre.component();
     let ty = component.component_type();
-    let is_exported = ty.exports(component.engine()).any(|(name, _)| {
+    ty.exports(component.engine()).any(|(name, _)| {
         let interface = name.strip_prefix(CONTRACT_PREFIX);
-        interface.is_some_and(|interface| interface.split('@').next() == Some("describe-entities"))
-    });
-    if !is_exported {
-        return Ok(None);
-    }
-    let interface = describe_entities::GuestIndices::new(&code.pre);
-    interface.map(Some).map_err(|error| LoadError::DescribeEntities(one_line(&error)))
+        interface.is_some_and(|interface| interface.split('@').next() == Some(wanted))
+    })
 }
 
 /// Has a fresh instance of a component say something of itself; or gives why it did not.
@@ -130,14 +138,15 @@ fn loaded_function(function: describe::Function) -> Result<LoadedFunction, LoadE
         describe::FunctionKind::Activity => (FunctionKind::Activity, None),
         describe::FunctionKind::Http(describe::HttpTrigger { methods, route }) => {
             let methods = methods.iter().map(|method| method.to_ascii_uppercase()).collect();
-            (FunctionKind::Http, Some(HttpTrigger { methods, route }))
+            let level = AuthorizationLevel::default();
+            (FunctionKind::Http, Some(HttpTrigger { methods, route, level }))
         }
     };
     Ok(LoadedFunction { name, kind, http, entity: Arc::default() })
 }
 
 /// Gives each entity function its options, and checks them.
-fn add_options(
+fn add_entity_options(
     functions: &mut [LoadedFunction],
     options: Vec<describe_entities::EntityOptions>,
 ) -> Result<(), LoadError> {
@@ -159,6 +168,38 @@ fn add_options(
             return Err(wrong("it has them twice"));
         }
         function.entity = Arc::new(entity_options(options).map_err(|problem| wrong(&problem))?);
+    }
+    Ok(())
+}
+
+/// Gives each HTTP function its level; a component that is not understood is refused, because
+/// what it meant to protect would be open.
+fn add_http_options(
+    functions: &mut [LoadedFunction],
+    options: Vec<describe_http::HttpOptions>,
+) -> Result<(), LoadError> {
+    let mut seen = HashSet::new();
+    for options in options {
+        let name = FunctionName::new(&options.name)?;
+        let wrong = |problem: &str| {
+            let (name, problem) = (name.to_string(), problem.to_owned());
+            LoadError::HttpOptions { name, problem }
+        };
+        let trigger = functions.iter_mut().find_map(|function| {
+            let is_named = function.name.as_str().eq_ignore_ascii_case(name.as_str());
+            function.http.as_mut().filter(|_| is_named)
+        });
+        let Some(trigger) = trigger else {
+            return Err(wrong("it describes no HTTP function of that name"));
+        };
+        if !seen.insert(name.as_str().to_ascii_lowercase()) {
+            return Err(wrong("it has them twice"));
+        }
+        trigger.level = match options.authorization_level {
+            describe_http::AuthorizationLevel::Anonymous => AuthorizationLevel::Anonymous,
+            describe_http::AuthorizationLevel::Function => AuthorizationLevel::Function,
+            describe_http::AuthorizationLevel::Admin => AuthorizationLevel::Admin,
+        };
     }
     Ok(())
 }
@@ -203,9 +244,12 @@ mod tests {
     use std::sync::Arc;
 
     use everstate_engine::guest::EntityOptions;
-    use everstate_types::{FunctionKind, FunctionName};
+    use everstate_types::{AuthorizationLevel, FunctionKind, FunctionName};
 
-    use super::{LoadedFunction, NAME_CHARS_MAX, add_options, describe_entities};
+    use super::{
+        HttpTrigger, LoadedFunction, NAME_CHARS_MAX, add_entity_options, add_http_options,
+        describe_entities, describe_http,
+    };
 
     /// An orchestrator and an entity function of the same name, and another entity function.
     fn functions() -> Vec<LoadedFunction> {
@@ -240,7 +284,7 @@ mod tests {
     fn options_belong_to_the_entity_function_they_name() {
         let mut functions = functions();
         let given = options("counter", &["Get", "peek", "GET"], &["owner", "Owner"]);
-        add_options(&mut functions, vec![given]).expect("good options");
+        add_entity_options(&mut functions, vec![given]).expect("good options");
         let expected = EntityOptions {
             read_only: vec!["get".to_owned(), "peek".to_owned()],
             time_to_live_ms: Some(7),
@@ -267,9 +311,54 @@ mod tests {
             (vec![options("Counter", &["a\nb"], &[])], "control characters"),
             (vec![options("a b", &[], &[])], "no function name"),
         ] {
-            let error = add_options(&mut functions(), given).expect_err(problem).to_string();
+            let error = add_entity_options(&mut functions(), given).expect_err(problem).to_string();
             assert!(error.contains(problem), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    /// Two HTTP functions, and an orchestrator that is named like one of them.
+    fn http_functions() -> Vec<LoadedFunction> {
+        let function = |name, http| LoadedFunction {
+            name: FunctionName::new(name).expect("a valid name"),
+            kind: if http { FunctionKind::Http } else { FunctionKind::Orchestrator },
+            http: http.then(|| HttpTrigger {
+                methods: Vec::new(),
+                route: String::new(),
+                level: AuthorizationLevel::default(),
+            }),
+            entity: Arc::default(),
+        };
+        vec![function("Open", true), function("Closed", false), function("Closed", true)]
+    }
+
+    fn level(
+        name: &str,
+        authorization_level: describe_http::AuthorizationLevel,
+    ) -> describe_http::HttpOptions {
+        describe_http::HttpOptions { name: name.to_owned(), authorization_level }
+    }
+
+    #[test]
+    fn level_belongs_to_the_http_function_it_names() {
+        let mut functions = http_functions();
+        let given = level("CLOSED", describe_http::AuthorizationLevel::Admin);
+        add_http_options(&mut functions, vec![given]).expect("good options");
+        let levels = functions.iter().map(|function| function.http.as_ref().map(|http| http.level));
+        let expected = [Some(AuthorizationLevel::Anonymous), None, Some(AuthorizationLevel::Admin)];
+        assert_eq!(levels.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn level_of_an_unknown_function_or_a_second_one_is_refused() {
+        let closed = || level("Closed", describe_http::AuthorizationLevel::Function);
+        let unknown = level("Nobody", describe_http::AuthorizationLevel::Function);
+        for (given, problem) in [
+            (vec![unknown], "`Nobody`: it describes no HTTP function"),
+            (vec![closed(), closed()], "twice"),
+        ] {
+            let error = add_http_options(&mut http_functions(), given).expect_err(problem);
+            assert!(error.to_string().contains(problem), "{error}");
         }
     }
 }

@@ -56,6 +56,17 @@ pub enum LoadError {
         /// What is wrong.
         problem: String,
     },
+    /// Its description of its HTTP functions failed.
+    #[error("its `describe-http` failed: {0}")]
+    DescribeHttp(String),
+    /// Its description of its HTTP functions is wrong.
+    #[error("its options of the HTTP function `{name}`: {problem}")]
+    HttpOptions {
+        /// The function.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Its description is empty.
     #[error("it describes no function")]
     NoFunctions,

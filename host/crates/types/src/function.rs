@@ -1,4 +1,4 @@
-//! Names and kinds of functions, and the content hash that pins an orchestration to its code.
+//! Names and kinds of functions, who may start them, and the content hash that pins an orchestration to its code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +28,29 @@ impl fmt::Display for FunctionKind {
             Self::Entity => "entity",
             Self::Activity => "activity",
             Self::Http => "HTTP",
+        })
+    }
+}
+
+/// Which key a request must bring to start an HTTP function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthorizationLevel {
+    /// None.
+    #[default]
+    Anonymous,
+    /// One of the function, of the host or of the management.
+    Function,
+    /// One of the management.
+    Admin,
+}
+
+/// As the original writes it, in lower case.
+impl fmt::Display for AuthorizationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "anonymous",
+            Self::Function => "function",
+            Self::Admin => "admin",
         })
     }
 }

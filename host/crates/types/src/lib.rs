@@ -31,7 +31,9 @@ mod trace;
 
 pub use action::Action;
 pub use failure::{Failure, InnerFailure};
-pub use function::{ComponentHash, FunctionKind, FunctionName, FunctionNameError};
+pub use function::{
+    AuthorizationLevel, ComponentHash, FunctionKind, FunctionName, FunctionNameError,
+};
 pub use history::{EventKind, HistoryEvent, NO_EVENT_ID, OrchestrationStatus};
 pub use history_check::{HistoryProblem, check_history};
 pub use id::{EntityId, ExecutionId, IdError, InstanceId, RequestId};
