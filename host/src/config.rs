@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use everstate_engine::EngineConfig;
-use everstate_http::HttpConfig;
+use everstate_http::{CorsConfig, HttpConfig, TlsConfig};
 use everstate_runtime::{ActivitiesConfig, OutgoingHttpConfig, RuntimeConfig};
 use everstate_storage::StorageConfig;
 use serde::Deserialize;
@@ -60,6 +60,10 @@ pub struct HostConfig {
     pub http: HttpConfig,
     /// The section `[retention]`.
     pub retention: RetentionConfig,
+    /// The section `[tls]`.
+    pub tls: TlsConfig,
+    /// The section `[cors]`.
+    pub cors: CorsConfig,
     /// The section `[storage]`.
     pub storage: StorageConfig,
     /// The section `[telemetry]`.
@@ -81,6 +85,8 @@ impl Default for HostConfig {
             outgoing_http: OutgoingHttpConfig::default(),
             http: HttpConfig::default(),
             retention: RetentionConfig::default(),
+            tls: TlsConfig::default(),
+            cors: CorsConfig::default(),
             storage: StorageConfig::default(),
             telemetry: TelemetryConfig::default(),
         }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use everstate_engine::TaskHub;
-use everstate_engine::clock::SystemClock;
+use everstate_engine::clock::{Clock as _, SystemClock};
 use everstate_engine::storage::StorageError;
 use everstate_http::{
-    HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes, SharedWarnings,
+    Exposure, HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes, SharedWarnings,
 };
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
@@ -50,12 +50,14 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
     let component_bytes_max = config.runtime.component_bytes_max;
+    let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let of_guests = RuntimeConfig {
         activities: config.activities,
         outgoing_http: config.outgoing_http,
         ..config.runtime
     };
-    let runtime = Runtime::new(of_guests, &config.data, Arc::new(ManagementResponses))?;
+    let responses = ManagementResponses::new(exposure.link_codes());
+    let runtime = Runtime::new(of_guests, &config.data, Arc::new(responses))?;
     let observing = Observing::start(&config.telemetry, &config.data)?;
     if let Some(logs) = &observing.logs {
         runtime.keep_logs_in(Arc::<KeptLogs>::clone(logs));
@@ -105,11 +107,12 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         engine: Arc::new(client),
         readiness: warnings,
         routes,
+        exposure: exposure.clone(),
         telemetry: observing.of_http(Arc::clone(&hub), runtime.clone(), storage),
     };
     let server = HttpServer::new(listener, services, config.http)?;
-    announce(address, &functions);
-    let telling = tokio::spawn(tell_changes(address, Arc::clone(&functions)));
+    announce(address, &exposure, &functions)?;
+    let telling = tokio::spawn(tell_changes(address, exposure, Arc::clone(&functions)));
     let following = tokio::spawn(functions.follow());
     let stopping = Arc::clone(&hub);
     let drained = server
@@ -143,25 +146,43 @@ async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Tells the user where to `curl`.
-fn announce(address: SocketAddr, functions: &FunctionsFolder) {
+/// Tells the user where to `curl`, and with which key if one was made for that.
+fn announce(
+    address: SocketAddr,
+    exposure: &Exposure,
+    functions: &FunctionsFolder,
+) -> anyhow::Result<()> {
     telemetry::print(&format!(
-        "Everstate {}\nNow listening on: http://{address}\nPress Ctrl+C to shut down.\n\n",
-        env!("CARGO_PKG_VERSION")
+        "Everstate {}\nNow listening on: {}://{address}\nPress Ctrl+C to shut down.\n\n",
+        env!("CARGO_PKG_VERSION"),
+        exposure.scheme(),
     ));
-    print_functions(address, functions);
+    print_functions(address, exposure, functions);
+    print_new_keys(exposure, functions)
 }
 
-fn print_functions(address: SocketAddr, functions: &FunctionsFolder) {
+fn print_functions(address: SocketAddr, exposure: &Exposure, functions: &FunctionsFolder) {
     let shown = functions.shown();
-    telemetry::print(&listing::functions(address, &shown.http, &shown.others));
+    let scheme = exposure.scheme();
+    telemetry::print(&listing::functions(scheme, address, &shown.http, &shown.others));
+}
+
+/// Makes the keys that are needed for the first time. They are shown here and never again.
+fn print_new_keys(exposure: &Exposure, functions: &FunctionsFolder) -> anyhow::Result<()> {
+    let levels: Vec<_> = functions.shown().http.iter().map(|function| function.level).collect();
+    let made = exposure.make_needed_keys(&levels, SystemClock.now())?;
+    telemetry::print(&listing::keys(&made));
+    Ok(())
 }
 
 /// Shows the functions whenever they have changed. Never ends.
-async fn tell_changes(address: SocketAddr, functions: Arc<FunctionsFolder>) {
+async fn tell_changes(address: SocketAddr, exposure: Exposure, functions: Arc<FunctionsFolder>) {
     let mut changes = functions.changes();
     while changes.changed().await.is_ok() {
-        print_functions(address, &functions);
+        print_functions(address, &exposure, &functions);
+        if let Err(error) = print_new_keys(&exposure, &functions) {
+            tracing::error!("functions that need a key cannot be called: {error:#}");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use crate::wait::eventually;
 
 /// What a server prints before its address.
-const LISTENING: &str = "Now listening on: http://";
+const LISTENING: &str = "Now listening on: ";
 
 /// A running (or ended) server. Dropped, it is killed.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl Output {
     fn address(&self) -> Option<SocketAddr> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.stdout.iter().find_map(|line| {
-            let (_, address) = line.split_once(LISTENING)?;
+            let (_, url) = line.split_once(LISTENING)?;
+            let (_, address) = url.split_once("://")?;
             address.trim().trim_end_matches('/').parse().ok()
         })
     }

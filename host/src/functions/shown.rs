@@ -63,6 +63,7 @@ impl Shown {
             name: entry.function,
             methods: entry.methods,
             route: entry.route,
+            level: entry.level,
         });
         let mut others: Vec<_> = functions
             .iter()
@@ -143,7 +144,7 @@ fn served(component: &LoadedComponent, refusals: &Refusals) -> Vec<FunctionState
         kind: function.kind,
         file: file.clone(),
         component: component.hash,
-        http: function.http.clone().map(|trigger| (trigger.methods, trigger.route)),
+        http: function.http.clone().map(|trigger| (trigger.methods, trigger.route, trigger.level)),
     };
     component.functions.iter().filter(is_served).map(state).collect()
 }
@@ -157,6 +158,7 @@ pub(super) fn entries(functions: Vec<HttpFunction>) -> Vec<RouteEntry> {
             component: function.component,
             methods: function.trigger.methods,
             route: function.trigger.route,
+            level: function.trigger.level,
         })
         .collect()
 }

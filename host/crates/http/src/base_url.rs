@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 
 use crate::error::ApiError;
 
-/// `http://` and the host that the request names, or `default` if it names none.
+/// The scheme of `default` and the host that the request names, or `default` if it names none.
 ///
 /// It comes back in links and `Location` headers, so nothing but a host and a port is taken.
 pub(crate) fn base_url(parts: &Parts, default: &str) -> Result<String, ApiError> {
@@ -18,7 +18,8 @@ pub(crate) fn base_url(parts: &Parts, default: &str) -> Result<String, ApiError>
         return Ok(default.to_owned());
     }
     let text = std::str::from_utf8(authority).ok().filter(|text| text.bytes().all(is_host_byte));
-    text.map(|text| format!("http://{text}"))
+    let (scheme, _) = default.split_once("://").expect("a URL with a scheme");
+    text.map(|text| format!("{scheme}://{text}"))
         .ok_or_else(|| ApiError::bad_request("The `Host` header is not a host and a port."))
 }
 
@@ -50,6 +51,14 @@ mod tests {
         assert_eq!(url_for(Some(b"[::1]:80")), Ok("http://[::1]:80".to_owned()));
         assert_eq!(url_for(None), Ok("http://127.0.0.1:7071".to_owned()));
         assert_eq!(url_for(Some(b"")), Ok("http://127.0.0.1:7071".to_owned()));
+    }
+
+    #[test]
+    fn scheme_is_the_one_of_the_server() {
+        let request = Request::builder().uri("/a").header("host", "example.com").body(());
+        let (parts, ()) = request.expect("a request").into_parts();
+        let url = base_url(&parts, "https://127.0.0.1:7071").expect("a host");
+        assert_eq!(url, "https://example.com");
     }
 
     #[test]

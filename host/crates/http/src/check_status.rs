@@ -10,6 +10,7 @@ use everstate_engine::guest::{HttpResponse, StatusResponses};
 use everstate_types::{InstanceId, Payload, RuntimeStatus};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::admission::LinkCodes;
 use crate::history_document::push_history;
 use crate::json::{self, ObjectWriter};
 use crate::status_document::{Shown, status_document};
@@ -21,8 +22,16 @@ pub(crate) const MANAGEMENT_PATH: &str = "/runtime/webhooks/durabletask";
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Makes the responses of the management API for functions.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ManagementResponses;
+#[derive(Clone, Debug, Default)]
+pub struct ManagementResponses(LinkCodes);
+
+impl ManagementResponses {
+    /// Its links carry these codes.
+    #[must_use]
+    pub fn new(codes: LinkCodes) -> Self {
+        Self(codes)
+    }
+}
 
 impl StatusResponses for ManagementResponses {
     fn check_status(
@@ -31,7 +40,8 @@ impl StatusResponses for ManagementResponses {
         instance_id: &InstanceId,
         internal_server_error_on_failure: bool,
     ) -> HttpResponse {
-        let links = Links { base_url, instance_id, credentials: None };
+        let credentials = self.0.credentials(instance_id);
+        let links = Links { base_url, instance_id, credentials: credentials.as_deref() };
         links.check_status(internal_server_error_on_failure)
     }
 

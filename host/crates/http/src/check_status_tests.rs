@@ -22,7 +22,7 @@ fn body(response: &HttpResponse) -> &str {
 #[test]
 fn check_status_document_is_the_one_of_the_original() {
     let id = InstanceId::orchestration("7af46ff000564c65aafbfe07d07c32a5").expect("a valid id");
-    let response = ManagementResponses.check_status("http://localhost:7071", &id, false);
+    let response = ManagementResponses::default().check_status("http://localhost:7071", &id, false);
     let base = "http://localhost:7071/runtime/webhooks/durabletask/instances/\
                 7af46ff000564c65aafbfe07d07c32a5";
     assert_eq!(response.status, 202);
@@ -45,7 +45,7 @@ fn check_status_document_is_the_one_of_the_original() {
 #[test]
 fn check_status_links_of_an_odd_id_are_encoded() {
     let id = InstanceId::orchestration("a b\"%é").expect("a valid id");
-    let response = ManagementResponses.check_status("http://h", &id, true);
+    let response = ManagementResponses::default().check_status("http://h", &id, true);
     let location = "http://h/runtime/webhooks/durabletask/instances/a%20b%22%25%C3%A9\
                     ?returnInternalServerErrorOnFailure=true";
     assert_eq!(header(&response, "location"), Some(location));
@@ -84,7 +84,7 @@ fn completed_orchestration_gives_its_raw_output() {
     ] {
         let mut status = status(RuntimeStatus::Completed);
         status.record.output = output.map(Payload::from);
-        let response = ManagementResponses.finished(&status, true);
+        let response = ManagementResponses::default().finished(&status, true);
         assert_eq!((response.status, body(&response)), (200, expected));
         assert_eq!(
             response.headers,
@@ -97,7 +97,7 @@ fn completed_orchestration_gives_its_raw_output() {
 fn failed_orchestration_gives_its_status_document() {
     let mut status = status(RuntimeStatus::Failed);
     status.record.failure = Some(Failure::new("Boom", "it \"broke\""));
-    let response = ManagementResponses.finished(&status, false);
+    let response = ManagementResponses::default().finished(&status, false);
     assert_eq!(response.status, 200);
     assert_eq!(
         body(&response),
@@ -108,14 +108,14 @@ fn failed_orchestration_gives_its_status_document() {
             r#""createdTime":"2019-05-23T22:30:35Z","lastUpdatedTime":"2019-05-23T22:30:36Z"}"#,
         )
     );
-    assert_eq!(ManagementResponses.finished(&status, true).status, 500);
+    assert_eq!(ManagementResponses::default().finished(&status, true).status, 500);
 }
 
 #[test]
 fn terminated_orchestration_gives_its_reason_and_never_500() {
     let mut status = status(RuntimeStatus::Terminated);
     status.record.output = Some(Payload::from(r#""enough""#));
-    let response = ManagementResponses.finished(&status, true);
+    let response = ManagementResponses::default().finished(&status, true);
     assert_eq!(response.status, 200);
     assert!(body(&response).contains(r#""runtimeStatus":"Terminated""#));
     assert!(body(&response).contains(r#""output":"enough""#));
@@ -133,8 +133,8 @@ fn history_is_the_array_of_the_status_document() {
     status.history = Arc::new(vec![event]);
     let times = r#""Timestamp":"2019-05-23T22:30:35Z""#;
     let head = r#"[{"EventType":"ExecutionCompleted","OrchestrationStatus":"Completed","#;
-    let without = ManagementResponses.history(&status, false);
+    let without = ManagementResponses::default().history(&status, false);
     assert_eq!(without.as_str(), format!("{head}{times}}}]"));
-    let with = ManagementResponses.history(&status, true);
+    let with = ManagementResponses::default().history(&status, true);
     assert_eq!(with.as_str(), format!(r#"{head}"Result":"done",{times}}}]"#));
 }

@@ -15,6 +15,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
+    /// Whether the management API, the routes of the host and the metrics ask for a key. Default:
+    /// unless the host listens on a loopback address.
+    pub require_keys: RequireKeys,
+    /// Names of this host beside `localhost` and loopback addresses: where no key is asked for, the
+    /// management answers no request for another one. Default: none.
+    pub hosts: Vec<String>,
     /// Largest body of a request to import instances, in bytes; a larger one is answered with 413.
     /// Default: 256 MiB. It is held in memory several times.
     pub import_bytes_max: usize,
@@ -48,6 +54,9 @@ pub struct HttpConfig {
     /// How long a client may take for the whole body of a request, in milliseconds. Default:
     /// 60,000.
     pub body_timeout_ms: u64,
+    /// How long a client may take nothing of a response that is there, in milliseconds; then its
+    /// connection ends. Default: 30,000.
+    pub write_idle_timeout_ms: u64,
     /// After how much silence an HTTP/2 client is asked whether it is still there, and how long it
     /// may take to say so, in milliseconds. Default: 20,000.
     pub http2_ping_ms: u64,
@@ -67,6 +76,8 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
+            require_keys: RequireKeys::Auto,
+            hosts: Vec::new(),
             import_bytes_max: 256 * 1024 * 1024,
             request_bytes_max: 16 * 1024 * 1024,
             target_bytes_max: 32 * 1024,
@@ -78,10 +89,46 @@ impl Default for HttpConfig {
             header_timeout_ms: 10_000,
             body_idle_timeout_ms: 15_000,
             body_timeout_ms: 60_000,
+            write_idle_timeout_ms: 30_000,
             http2_ping_ms: 20_000,
             connections_max: 4_096,
             wait_max_ms: 230_000,
             drain_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// Whether the management asks for a key. Written `"auto"`, `true` or `false`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BoolOrText")]
+pub enum RequireKeys {
+    /// Unless the host listens on a loopback address.
+    Auto,
+    /// On every address.
+    Always,
+    /// Not; this is refused on other addresses than loopback.
+    Never,
+}
+
+/// What can stand for [`RequireKeys`] in a file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum BoolOrText {
+    Bool(bool),
+    Text(String),
+}
+
+impl TryFrom<BoolOrText> for RequireKeys {
+    type Error = String;
+
+    fn try_from(value: BoolOrText) -> Result<Self, Self::Error> {
+        match value {
+            BoolOrText::Bool(true) => Ok(Self::Always),
+            BoolOrText::Bool(false) => Ok(Self::Never),
+            BoolOrText::Text(text) if text == "auto" => Ok(Self::Auto),
+            BoolOrText::Text(text) => {
+                Err(format!("`require_keys` is \"auto\", true or false, not \"{text}\""))
+            }
         }
     }
 }
@@ -102,6 +149,11 @@ impl HttpConfig {
         Duration::from_millis(self.body_timeout_ms)
     }
 
+    /// [`HttpConfig::write_idle_timeout_ms`] as a duration.
+    pub(crate) fn write_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_idle_timeout_ms)
+    }
+
     /// [`HttpConfig::http2_ping_ms`] as a duration.
     pub(crate) fn http2_ping(&self) -> Duration {
         Duration::from_millis(self.http2_ping_ms)
@@ -120,7 +172,7 @@ impl HttpConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::HttpConfig;
+    use super::{HttpConfig, RequireKeys};
 
     #[test]
     fn empty_config_has_the_documented_defaults() {
@@ -134,6 +186,20 @@ mod tests {
     fn config_with_an_unknown_key_is_refused_by_name() {
         let error = toml::from_str::<HttpConfig>("request_bytes = 1").expect_err("unknown");
         assert!(error.to_string().contains("request_bytes"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_required_by_a_truth_value_or_by_themselves() {
+        let read = |text: &str| toml::from_str::<HttpConfig>(&format!("require_keys = {text}"));
+        for (text, expected) in [
+            ("\"auto\"", RequireKeys::Auto),
+            ("true", RequireKeys::Always),
+            ("false", RequireKeys::Never),
+        ] {
+            assert_eq!(read(text).map(|config| config.require_keys), Ok(expected));
+        }
+        let error = read("\"yes\"").expect_err("no such value").to_string();
+        assert!(error.contains("require_keys"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use everstate_engine::ClientError;
-use everstate_types::{ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp};
+use everstate_types::{
+    AuthorizationLevel, ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp,
+};
 
 /// An answer under way.
 pub type DeploymentFuture<'a, T> =
@@ -109,8 +111,8 @@ pub struct FunctionState {
     pub file: String,
     /// The component that has it.
     pub component: ComponentHash,
-    /// Methods (none: any) and route, of an HTTP function.
-    pub http: Option<(Vec<String>, String)>,
+    /// Methods (none: any), route, and which key a request must bring; of an HTTP function.
+    pub http: Option<(Vec<String>, String, AuthorizationLevel)>,
 }
 
 /// What a version of a file is.

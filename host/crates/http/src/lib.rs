@@ -9,19 +9,24 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod api;
 mod backups;
 mod base_url;
 mod body;
 mod check_status;
 mod config;
+mod connection;
 mod constraint;
+mod cors;
 mod deployments;
 mod detached;
 mod engine;
 mod error;
+mod exposure;
 mod history_document;
 mod json;
+mod keys;
 mod matcher;
 mod matching;
 mod metrics;
@@ -30,27 +35,34 @@ mod query;
 mod readiness;
 mod routes;
 mod server;
+mod slow_reader;
 mod status_document;
 mod telemetry;
 mod template;
 #[cfg(test)]
 mod test_status;
 mod time;
+mod tls;
 mod transfer;
 mod trigger;
 
+pub use admission::LinkCodes;
 pub use backups::{BackupDone, BackupError, BackupFuture, Backups};
 pub use check_status::ManagementResponses;
-pub use config::HttpConfig;
+pub use config::{HttpConfig, RequireKeys};
+pub use cors::{CorsConfig, CorsError};
 pub use deployments::{
     CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
     DeploymentFuture, Deployments, Diverging, FileCondition, FileState, FunctionState,
     FunctionsState, MissingFunction, Upload,
 };
 pub use engine::{Engine, EngineAnswer, EngineFuture};
+pub use exposure::{Exposure, ExposureError};
+pub use keys::{KeyScope, KeyScopeError, KeysError, NewKey};
 pub use metrics::HttpMetrics;
 pub use readiness::{Readiness, SharedWarnings, Warning};
 pub use routes::{RouteConflict, RouteConflictReason, RouteEntry, RouteTable, SharedRoutes};
 pub use server::{DrainTimeout, HttpServer, Services};
 pub use telemetry::{GuestLogEntry, GuestLogs, RenderMetrics, Telemetry};
 pub use template::TemplateError;
+pub use tls::{TlsConfig, TlsError};

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::Method;
 use everstate_engine::guest::FoundFunction;
-use everstate_types::{ComponentHash, FunctionName};
+use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName};
 
 use crate::api::is_own_path;
 use crate::matcher::{Found, Route, RouteMatcher};
@@ -28,6 +28,17 @@ pub struct RouteEntry {
     pub methods: Vec<String>,
     /// An ASP.NET route template.
     pub route: String,
+    /// Which key a request must bring.
+    pub level: AuthorizationLevel,
+}
+
+/// What a route leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteTarget {
+    /// The function.
+    pub(crate) function: FoundFunction,
+    /// Which key a request must bring.
+    pub(crate) level: AuthorizationLevel,
 }
 
 /// A route that is not in the table.
@@ -76,7 +87,7 @@ pub(crate) fn is_built_in(path: &str) -> bool {
 /// From method and path to an HTTP function. Does not change; a new one replaces it.
 #[derive(Debug)]
 pub struct RouteTable {
-    matcher: RouteMatcher<FoundFunction>,
+    matcher: RouteMatcher<RouteTarget>,
 }
 
 impl RouteTable {
@@ -84,7 +95,7 @@ impl RouteTable {
     /// two that conflict the first one given wins.
     #[must_use]
     pub fn build(entries: &[RouteEntry]) -> (Self, Vec<RouteConflict>) {
-        let mut routes: Vec<Route<FoundFunction>> = Vec::new();
+        let mut routes: Vec<Route<RouteTarget>> = Vec::new();
         let mut conflicts = Vec::new();
         for entry in entries {
             match route_of(entry, &routes) {
@@ -106,15 +117,15 @@ impl RouteTable {
     }
 
     /// Finds the function for a request.
-    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, FoundFunction> {
+    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, RouteTarget> {
         self.matcher.find(method, path)
     }
 }
 
 fn route_of(
     entry: &RouteEntry,
-    routes: &[Route<FoundFunction>],
-) -> Result<Route<FoundFunction>, RouteConflictReason> {
+    routes: &[Route<RouteTarget>],
+) -> Result<Route<RouteTarget>, RouteConflictReason> {
     if is_built_in(&entry.route) {
         return Err(RouteConflictReason::BuiltIn);
     }
@@ -128,7 +139,8 @@ fn route_of(
             methods.push(upper);
         }
     }
-    let target = FoundFunction { name: entry.function.clone(), component: entry.component };
+    let function = FoundFunction { name: entry.function.clone(), component: entry.component };
+    let target = RouteTarget { function, level: entry.level };
     let route = Route { template: Template::parse(&entry.route)?, methods, target };
     let shape = route.template.shape();
     let taken = routes.iter().find(|other| {
@@ -138,7 +150,7 @@ fn route_of(
         shares_method && other.template.shape() == shape
     });
     match taken {
-        Some(other) => Err(RouteConflictReason::Taken(other.target.name.clone())),
+        Some(other) => Err(RouteConflictReason::Taken(other.target.function.name.clone())),
         None => Ok(route),
     }
 }

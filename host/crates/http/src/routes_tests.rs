@@ -1,6 +1,6 @@
 //! Tests of the route table: precedence, methods, conflicts.
 
-use everstate_types::{ComponentHash, FunctionName};
+use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName};
 
 use super::{RouteConflictReason, RouteEntry, RouteTable, SharedRoutes};
 use crate::matcher::Found;
@@ -11,6 +11,7 @@ fn entry(function: &str, methods: &[&str], route: &str) -> RouteEntry {
         component: ComponentHash([0; 32]),
         methods: methods.iter().map(|method| (*method).to_owned()).collect(),
         route: route.to_owned(),
+        level: AuthorizationLevel::Anonymous,
     }
 }
 
@@ -28,7 +29,7 @@ fn table(entries: &[RouteEntry]) -> RouteTable {
 /// The function's name, or the status of the refusal.
 fn found(table: &RouteTable, method: &str, path: &str) -> String {
     match table.find(method, path) {
-        Found::Route { target, .. } => target.name.to_string(),
+        Found::Route { target, .. } => target.function.name.to_string(),
         Found::MethodNotAllowed { allow } => format!("405 {allow}"),
         Found::Nothing => "404".to_owned(),
         Found::Malformed => "400".to_owned(),

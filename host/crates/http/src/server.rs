@@ -1,40 +1,32 @@
 //! [`HttpServer`]: accepts connections, hands requests on, and drains at the end.
 //!
-//! The router is axum's; the connections are driven here, because `axum::serve` has no limits and no
-//! timeouts. Not here: TLS, which a reverse proxy does.
+//! Not here: what happens on a connection (`connection.rs`), and what is answered (`api`, `trigger.rs`).
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use everstate_engine::guest::HttpFunctions;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::api::Api;
 use crate::backups::Backups;
 use crate::config::HttpConfig;
+use crate::connection::Connections;
 use crate::deployments::Deployments;
 use crate::engine::Engine;
 use crate::error::ApiError;
+use crate::exposure::Exposure;
 use crate::readiness::Readiness;
 use crate::routes::{SharedRoutes, is_built_in};
 use crate::telemetry::{Telemetry, UnderWay};
@@ -59,6 +51,8 @@ pub struct Services {
     pub readiness: Arc<dyn Readiness>,
     /// Which function answers which request.
     pub routes: Arc<SharedRoutes>,
+    /// Who may reach what.
+    pub exposure: Exposure,
     /// Who is told of requests, and what is shown of the inside.
     pub telemetry: Telemetry,
 }
@@ -85,10 +79,9 @@ pub struct DrainTimeout {
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
-    router: Router,
+    connections: Arc<Connections>,
     config: HttpConfig,
     detached: TaskTracker,
-    stopping: CancellationToken,
 }
 
 impl HttpServer {
@@ -101,7 +94,8 @@ impl HttpServer {
         services: Services,
         config: HttpConfig,
     ) -> std::io::Result<Self> {
-        let default_base_url = default_base_url(listener.local_addr()?);
+        let exposure = services.exposure.clone();
+        let default_base_url = default_base_url(exposure.scheme(), listener.local_addr()?);
         let detached = TaskTracker::new();
         let stopping = CancellationToken::new();
         let app = App {
@@ -115,6 +109,7 @@ impl HttpServer {
                 functions: services.functions,
                 engine: services.engine,
                 routes: services.routes,
+                admission: Arc::clone(&exposure.admission),
                 config: config.clone(),
                 default_base_url,
                 detached: detached.clone(),
@@ -123,7 +118,9 @@ impl HttpServer {
         // Functions bring their own routes, which come and go; axum's are fixed. So everything goes
         // through the fallback, which costs a third of a microsecond.
         let router = Router::new().fallback(dispatch).with_state(Arc::new(app));
-        Ok(Self { listener, router, config, detached, stopping })
+        let connections =
+            Connections::new(&config, router, exposure.tls, exposure.cors.as_ref(), stopping);
+        Ok(Self { listener, connections: Arc::new(connections), config, detached })
     }
 
     /// Serves until `shutdown` is ready, then finishes what is under way.
@@ -131,18 +128,16 @@ impl HttpServer {
     /// # Errors
     /// If that did not end within [`HttpConfig::drain_timeout_ms`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DrainTimeout> {
-        let Self { listener, router, config, detached, stopping } = self;
-        let graceful = GracefulShutdown::new();
+        let Self { listener, connections: shared, config, detached } = self;
         let mut connections = JoinSet::new();
-        let accepting = accept(listener, router, &config, &graceful, &mut connections);
+        let accepting = accept(listener, config.connections_max, &shared, &mut connections);
         tokio::select! {
             never = accepting => match never {},
             () = shutdown => {}
         }
-        stopping.cancel();
         // The listener is closed now; idle connections close, busy ones after their response.
+        shared.stopping.cancel();
         let drain = async {
-            graceful.shutdown().await;
             while connections.join_next().await.is_some() {}
             detached.close();
             detached.wait().await;
@@ -158,14 +153,11 @@ impl HttpServer {
 
 async fn accept(
     listener: TcpListener,
-    router: Router,
-    config: &HttpConfig,
-    graceful: &GracefulShutdown,
+    connections_max: usize,
+    shared: &Arc<Connections>,
     connections: &mut JoinSet<()>,
 ) -> Infallible {
-    let builder = Arc::new(connection_builder(config));
-    let slots = Arc::new(Semaphore::new(config.connections_max));
-    let header_timeout = config.header_timeout();
+    let slots = Arc::new(Semaphore::new(connections_max));
     loop {
         // Without a free slot nothing is accepted: the backlog of the operating system waits.
         let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
@@ -179,68 +171,12 @@ async fn accept(
         };
         // Connections that have ended are collected on the way.
         while connections.try_join_next().is_some() {}
-        let (builder, router, watcher) = (Arc::clone(&builder), router.clone(), graceful.watcher());
+        let shared = Arc::clone(shared);
         connections.spawn(async move {
-            serve_connection(&builder, stream, router, watcher, header_timeout).await;
+            shared.serve(stream).await;
             drop(slot);
         });
     }
-}
-
-async fn serve_connection(
-    builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
-    router: Router,
-    watcher: Watcher,
-    header_timeout: Duration,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection closed before it was served");
-        return;
-    }
-    let has_begun = AtomicBool::new(false);
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        has_begun.store(true, Ordering::Relaxed);
-        router.clone().call(request.map(Body::new))
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(watcher.watch(connection));
-    // hyper's own timer begins when it knows the version of the protocol. Until then this one
-    // keeps a client that says nothing from holding a connection.
-    let silence = pin!(sleep(header_timeout));
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = silence => {
-            if !has_begun.load(Ordering::Relaxed) {
-                tracing::debug!("a connection made no request in time");
-                return;
-            }
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-fn connection_builder(config: &HttpConfig) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        // Without a timer hyper ignores its timeouts.
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout())
-        .max_headers(config.headers_max)
-        .max_buf_size(config.connection_buffer_bytes_max.max(8 * 1024));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(config.http2_streams_max)
-        .max_header_list_size(config.http2_header_list_bytes_max)
-        .max_pending_accept_reset_streams(config.http2_pending_resets_max)
-        .keep_alive_interval(config.http2_ping())
-        .keep_alive_timeout(config.http2_ping());
-    builder
 }
 
 /// What requests are answered with.
@@ -269,10 +205,10 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 /// Scheme and authority for links where a request names no host.
-fn default_base_url(address: SocketAddr) -> String {
+fn default_base_url(scheme: &str, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("{scheme}://localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     }
 }

@@ -14,11 +14,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use everstate_engine::guest::{
-    FoundFunction, HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
+    HttpAnswer, HttpFunctionError, HttpFunctions, HttpRequest, HttpResponse,
 };
 use everstate_types::FunctionName;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::base_url::base_url;
 use crate::body::read_body;
 use crate::config::HttpConfig;
@@ -28,7 +29,7 @@ use crate::error::ApiError;
 use crate::matcher::Found;
 use crate::matching::RouteValues;
 use crate::path::query_parameters;
-use crate::routes::SharedRoutes;
+use crate::routes::{RouteTarget, SharedRoutes};
 use crate::telemetry::UnderWay;
 
 /// Answers the requests that start functions.
@@ -36,6 +37,7 @@ pub(crate) struct Triggers {
     pub(crate) functions: Arc<dyn HttpFunctions>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) routes: Arc<SharedRoutes>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) config: HttpConfig,
     /// Scheme and authority for requests that do not name a host.
     pub(crate) default_base_url: String,
@@ -51,8 +53,9 @@ impl Triggers {
         body: Body,
         under_way: &mut UnderWay<'_>,
     ) -> Result<Response, ApiError> {
-        let (function, route_values) = self.find(&parts)?;
+        let (RouteTarget { function, level }, route_values) = self.find(&parts)?;
         let trace = under_way.is_for(&function.name, &parts.headers);
+        self.admission.to_function(&parts, &function.name, level)?;
         let body = read_body(&parts, body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
         let request = HttpRequest { trace, ..request };
@@ -63,7 +66,7 @@ impl Triggers {
         into_response(&function.name, answer.response)
     }
 
-    fn find(&self, parts: &Parts) -> Result<(FoundFunction, RouteValues), ApiError> {
+    fn find(&self, parts: &Parts) -> Result<(RouteTarget, RouteValues), ApiError> {
         match self.routes.load().find(parts.method.as_str(), parts.uri.path()) {
             Found::Route { target, values } => Ok((target.clone(), values)),
             Found::MethodNotAllowed { allow } => Err(ApiError::method_not_allowed(&allow)),

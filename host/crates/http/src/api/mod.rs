@@ -32,6 +32,7 @@ use crate::check_status::MANAGEMENT_PATH;
 use crate::config::HttpConfig;
 use crate::error::ApiError;
 use crate::matcher::{Found, Route, RouteMatcher};
+use crate::matching::RouteValues;
 use crate::server::Services;
 use crate::telemetry::UnderWay;
 use crate::template::Template;
@@ -45,6 +46,7 @@ mod entities;
 mod health;
 mod inspect;
 mod instances;
+mod keys;
 mod lifecycle;
 mod openapi;
 mod start;
@@ -61,6 +63,7 @@ const MODULES: &[Module] = &[
     lifecycle::MODULE,
     inspect::MODULE,
     entities::MODULE,
+    keys::MODULE,
     transfer::MODULE,
     backup::MODULE,
     deployments::MODULE,
@@ -162,6 +165,13 @@ impl ApiRoute {
         };
         format!("{base}/{}", self.path)
     }
+
+    /// The orchestration whose links lead to this route.
+    fn linked_instance<'a>(&self, values: &'a RouteValues) -> Option<&'a str> {
+        let is_linked = self.base == Base::Management && self.path.starts_with("instances/");
+        let (_, id) = values.iter().find(|(name, _)| is_linked && name == "instanceId")?;
+        Some(id)
+    }
 }
 
 impl Api {
@@ -175,6 +185,10 @@ impl Api {
         match MATCHER.find(parts.method.as_str(), parts.uri.path()) {
             Found::Route { target: route, values } => {
                 let trace = under_way.is_for_api(route, &parts.headers);
+                if route.access == Access::Management {
+                    let admission = &self.services.exposure.admission;
+                    admission.to_management(&parts, route.linked_instance(&values))?;
+                }
                 let call = ApiCall { parts, values, body: Mutex::new(body) };
                 match trace.and_then(|trace| self.in_trace(trace)) {
                     Some(api) => (route.handler)(&api, call).await,

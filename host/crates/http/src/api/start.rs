@@ -218,10 +218,16 @@ async fn started(
         let status = api.settled(ended).await?;
         let is_finished = |status: &InstanceStatus| status.record.status.is_finished();
         if let Some(status) = status.filter(|status| is_finished(status)) {
-            return Ok(as_response(ManagementResponses.finished(&status, call.wants_500())));
+            return Ok(as_response(
+                ManagementResponses::default().finished(&status, call.wants_500()),
+            ));
         }
     }
-    let (base_url, credentials) = (call.base_url(api)?, call.credentials());
+    let base_url = call.base_url(api)?;
+    // Where links need a code they get that of the orchestration, which may be another one than the
+    // links had that led here.
+    let credentials = api.services.exposure.link_codes().credentials(instance_id);
+    let credentials = credentials.or_else(|| call.credentials());
     let links = Links { base_url: &base_url, instance_id, credentials: credentials.as_deref() };
     Ok(as_response(links.check_status(call.wants_500())))
 }

@@ -17,7 +17,7 @@ async fn component_is_served_recorded_and_removed() {
     let hash = "ab".repeat(32);
     let function = json!({
         "name": "Hello_HttpStart", "kind": "http", "file": "hello.wasm", "hash": hash,
-        "route": "hello", "methods": ["GET"],
+        "route": "hello", "methods": ["GET"], "authLevel": "function",
     });
     let check = json!({
         "file": "hello.wasm", "checked": 3, "diverging": [], "divergingCount": 0, "missing": [],

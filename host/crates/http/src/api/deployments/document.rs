@@ -17,14 +17,15 @@ pub(super) fn functions(state: &FunctionsState) -> Value {
 }
 
 fn function(function: &FunctionState) -> Value {
-    let (methods, route) = function.http.clone().unzip();
+    let http = function.http.as_ref();
     let text = json!({
         "name": function.name.as_str(),
         "kind": kind(function.kind),
         "file": function.file,
         "hash": function.component.to_string(),
-        "route": route,
-        "methods": methods,
+        "route": http.map(|(_, route, _)| route),
+        "methods": http.map(|(methods, ..)| methods),
+        "authLevel": http.map(|(.., level)| level.to_string()),
     });
     without_nulls(text)
 }

@@ -8,7 +8,9 @@ use everstate_http::{
     DeploymentFuture, Deployments, Diverging, FileCondition, FileState, FunctionState,
     FunctionsState, Upload,
 };
-use everstate_types::{ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp};
+use everstate_types::{
+    AuthorizationLevel, ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp,
+};
 
 const HASH: ComponentHash = ComponentHash([0xab; 32]);
 
@@ -35,7 +37,7 @@ fn function(file: &str) -> FunctionState {
         kind: FunctionKind::Http,
         file: file.to_owned(),
         component: HASH,
-        http: Some((vec!["GET".to_owned()], "hello".to_owned())),
+        http: Some((vec!["GET".to_owned()], "hello".to_owned(), AuthorizationLevel::Function)),
     }
 }
 

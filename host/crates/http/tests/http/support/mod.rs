@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_http::{
-    DrainTimeout, HttpConfig, HttpServer, RouteEntry, RouteTable, Services, SharedRoutes,
-    SharedWarnings, Telemetry,
+    CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable, Services,
+    SharedRoutes, SharedWarnings, Telemetry, TlsConfig,
 };
-use everstate_types::{ComponentHash, FunctionName};
+use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,8 +39,10 @@ pub(crate) struct TestServer {
     pub(crate) routes: Arc<SharedRoutes>,
     pub(crate) warnings: Arc<SharedWarnings>,
     pub(crate) deployments: Arc<FakeDeployments>,
+    pub(crate) exposure: Exposure,
     shutdown: oneshot::Sender<()>,
     running: JoinHandle<Result<(), DrainTimeout>>,
+    _data: TempDir,
 }
 
 impl TestServer {
@@ -48,6 +51,16 @@ impl TestServer {
     }
 
     pub(crate) async fn start_with(config: HttpConfig) -> Self {
+        Self::start_exposed(config, &TlsConfig::default(), &CorsConfig::default()).await
+    }
+
+    /// The host is called `test`, or `h` for short.
+    pub(crate) async fn start_exposed(
+        mut config: HttpConfig,
+        tls: &TlsConfig,
+        cors: &CorsConfig,
+    ) -> Self {
+        config.hosts.extend(["test".to_owned(), "h".to_owned()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (functions, engine) = (Arc::<FakeFunctions>::default(), Arc::<FakeEngine>::default());
@@ -61,10 +74,16 @@ impl TestServer {
             ("Overloaded", &["GET"], "overloaded"),
             ("Missing", &["GET"], "missing"),
             ("BadHeader", &["GET"], "bad-header"),
+            ("Large", &["GET"], "large"),
+            ("ForClients", &["GET"], "clients"),
+            ("ForOperators", &["GET"], "operators"),
         ])));
+        let data = tempfile::tempdir().expect("a folder");
+        let exposure = Exposure::new(address, data.path(), &config, tls, cors).expect("a good one");
         let services = Services {
             backups: Arc::new(FakeBackups),
             deployments: deployments.clone(),
+            exposure: exposure.clone(),
             functions: functions.clone(),
             engine: engine.clone(),
             readiness: warnings.clone(),
@@ -76,7 +95,18 @@ impl TestServer {
         let running = tokio::spawn(server.run(async {
             is_shut_down.await.expect("the test shuts the server down or keeps it");
         }));
-        Self { address, functions, engine, routes, warnings, deployments, shutdown, running }
+        Self {
+            address,
+            functions,
+            engine,
+            routes,
+            warnings,
+            deployments,
+            exposure,
+            shutdown,
+            running,
+            _data: data,
+        }
     }
 
     pub(crate) async fn connect(&self) -> Connection {
@@ -126,6 +156,7 @@ pub(crate) fn table(routes: &[(&str, &[&str], &str)]) -> RouteTable {
             component: ComponentHash([0; 32]),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             route: (*route).to_owned(),
+            level: level_of(function),
         })
         .collect();
     let (table, conflicts) = RouteTable::build(&entries);
@@ -136,4 +167,13 @@ pub(crate) fn table(routes: &[(&str, &[&str], &str)]) -> RouteTable {
 /// Waits for something with patience.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it happens soon")
+}
+
+/// What the names of the functions say.
+fn level_of(function: &str) -> AuthorizationLevel {
+    match function {
+        "ForClients" => AuthorizationLevel::Function,
+        "ForOperators" => AuthorizationLevel::Admin,
+        _ => AuthorizationLevel::Anonymous,
+    }
 }
