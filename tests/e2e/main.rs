@@ -16,6 +16,8 @@ mod children;
 mod clients;
 mod database;
 mod deploy;
+mod deployments;
+mod deployments_alive;
 mod determinism;
 mod disk;
 mod durability;

@@ -185,7 +185,7 @@ impl FunctionsFolder {
         let (component, problem) = match self.load(&path).await {
             Ok(component) => (Some(component), None),
             Err(Problem { component, message }) => {
-                tracing::error!(file = file_name, "the component cannot be {message}");
+                tracing::error!(file = file_name, "the component {message}");
                 let text = Some(message.clone());
                 self.record.note(&file_name, component, DeploymentAction::Refused, text);
                 let earlier = loaded.files.get(&path).and_then(|file| file.component.clone());
