@@ -12,9 +12,7 @@ use anyhow::{Context as _, anyhow};
 use everstate_engine::TaskHub;
 use everstate_engine::clock::{Clock as _, SystemClock};
 use everstate_engine::storage::StorageError;
-use everstate_http::{
-    Exposure, HttpServer, ManagementResponses, RouteTable, Services, SharedRoutes, SharedWarnings,
-};
+use everstate_http::{Exposure, HttpServer, ManagementResponses, Services};
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
@@ -22,7 +20,7 @@ use tracing::info;
 
 use crate::backup::RunningBackups;
 use crate::config::HostConfig;
-use crate::deployments::{Deployer, DeploymentRecord, follow_deployments};
+use crate::deployments::{Deployer, follow_deployments};
 use crate::functions::FunctionsFolder;
 use crate::observe::{KeptLogs, Observing};
 use crate::retention::retain;
@@ -49,7 +47,6 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
-    let component_bytes_max = config.runtime.component_bytes_max;
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let of_guests = RuntimeConfig {
         activities: config.activities,
@@ -62,17 +59,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     if let Some(logs) = &observing.logs {
         runtime.keep_logs_in(Arc::<KeptLogs>::clone(logs));
     }
-    let (no_routes, _) = RouteTable::build(&[]);
-    let routes = Arc::new(SharedRoutes::new(no_routes));
-    let warnings = Arc::new(SharedWarnings::default());
-    let record = Arc::new(DeploymentRecord::open(config.data.join("deployments.jsonl"))?);
-    let functions = Arc::new(FunctionsFolder::new(
-        config.functions,
-        runtime.clone(),
-        Arc::clone(&routes),
-        Arc::clone(&warnings),
-        Arc::clone(&record),
-    ));
+    let functions = FunctionsFolder::open(config.functions, &config.data, runtime.clone())?;
     functions.load_all().await?;
     let hub = TaskHub::start(
         &config.engine,
@@ -85,28 +72,17 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     .context("the data cannot be read")?;
     let hub = Arc::new(hub);
     let client = hub.client();
-    let upkeep = tokio::spawn(follow_deployments(
-        runtime.clone(),
-        client.clone(),
-        Arc::clone(&record),
-        config.deployments.versions_kept,
-        functions.changes(),
-    ));
-    let deployer = Deployer::new(
-        Arc::clone(&functions),
-        record,
-        runtime.clone(),
-        client.clone(),
-        component_bytes_max,
-    );
+    let deployer = Deployer::new(Arc::clone(&functions), client.clone());
+    let upkeep = follow_deployments(deployer.clone(), config.deployments.versions_kept);
+    let upkeep = tokio::spawn(upkeep);
     let retaining = tokio::spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
     let services = Services {
         backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
         deployments: Arc::new(deployer),
         functions: Arc::new(runtime.clone()),
         engine: Arc::new(client),
-        readiness: warnings,
-        routes,
+        readiness: functions.warnings(),
+        routes: functions.routes(),
         exposure: exposure.clone(),
         telemetry: observing.of_http(Arc::clone(&hub), runtime.clone(), storage),
     };

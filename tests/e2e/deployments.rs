@@ -27,9 +27,14 @@ pub(crate) async fn put(client: &Client, component: &str, query: &str) -> Result
 /// Starts an orchestration.
 pub(crate) async fn start(client: &Client, name: &str, id: &str) -> Result<()> {
     let path = format!("{MANAGEMENT}/orchestrators/{name}/{id}");
-    let reply = client.post(&path, "null").await?;
+    let reply = post_json(client, &path).await?;
     anyhow::ensure!(reply.status == 202, "{} {}", reply.status, reply.text());
     Ok(())
+}
+
+/// Sends `null` as JSON.
+pub(crate) async fn post_json(client: &Client, path: &str) -> Result<Reply> {
+    client.send("POST", path, &[("content-type", "application/json")], "null").await
 }
 
 /// The status document of an orchestration when it is like this.
@@ -99,6 +104,7 @@ async fn component_that_is_refused_changes_nothing() -> Result<()> {
         let reply = client.put(&format!("/admin/deployments/{name}"), "x").await?;
         assert_eq!(reply.status, 400, "{name}: {}", reply.text());
     }
+    assert_eq!(actions(&client).await?, ["refused", "refused", "deployed"]);
     assert_eq!(version(&client, "a").await?, "one");
     assert!(file(&client, "serving").await?.is_some_and(|file| file["message"].is_null()));
     let names: Vec<_> = fs::read_dir(host.functions())?
@@ -131,6 +137,7 @@ async fn broken_file_leaves_the_old_one_serving_over_a_restart_and_is_named() ->
     let rollback = format!("/admin/deployments/{FILE}/rollback");
     assert_eq!(client.post(&rollback, "").await?.status, 200);
     assert!(file(&client, "serving").await?.is_some());
+    assert_eq!(actions(&client).await?, ["rolledBack", "refused", "deployed"]);
     Ok(())
 }
 
@@ -146,9 +153,9 @@ async fn file_that_is_removed_retires_until_nothing_is_pinned_to_it() -> Result<
     assert_eq!(client.send("DELETE", &path, &[], "").await?.status, 404);
     let retired = file(&client, "retired").await?.context("it is needed")?;
     assert_eq!(retired["pinned"], 1);
-    let start = format!("{MANAGEMENT}/orchestrators/Versioned/b");
-    assert_ne!(client.post(&start, "null").await?.status, 202, "its functions are gone");
-    client.post(&format!("{MANAGEMENT}/instances/a/raiseEvent/go"), "null").await?;
+    let again = start(&client, "Versioned", "b").await;
+    assert!(again.is_err(), "its functions are gone");
+    post_json(&client, &format!("{MANAGEMENT}/instances/a/raiseEvent/go")).await?;
     let ended = until(&client, "a", "Completed").await?;
     assert_eq!(ended["output"], json!(["one", "one", "one"]));
     assert_eq!(file(&client, "retired").await?, None);

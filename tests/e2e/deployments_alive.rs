@@ -6,7 +6,7 @@ use everstate_tests::host::HostProcess;
 use everstate_tests::http::Client;
 use serde_json::{Value, json};
 
-use crate::deployments::{FILE, MANAGEMENT, put, start, until};
+use crate::deployments::{FILE, MANAGEMENT, post_json, put, start, until};
 use crate::options;
 
 /// What a check of a component says.
@@ -18,7 +18,7 @@ async fn check(client: &Client, component: &str) -> Result<Value> {
 }
 
 async fn go(client: &Client, id: &str) -> Result<Value> {
-    client.post(&format!("{MANAGEMENT}/instances/{id}/raiseEvent/go"), "null").await?;
+    post_json(client, &format!("{MANAGEMENT}/instances/{id}/raiseEvent/go")).await?;
     Ok(until(client, id, "Completed").await?["output"].clone())
 }
 
@@ -56,7 +56,10 @@ async fn check_names_what_does_not_fit_and_where_and_deploying_with_it_changes_n
     let [differs] = found["diverging"].as_array().context("a list")?.as_slice() else {
         anyhow::bail!("one does not fit: {found:#}");
     };
-    assert_eq!((&differs["instanceId"], &differs["name"]), (&json!("differs"), &json!("Rewritten")));
+    assert_eq!(
+        (&differs["instanceId"], &differs["name"]),
+        (&json!("differs"), &json!("Rewritten"))
+    );
     let message = differs["message"].as_str().context("a text")?;
     assert!(message.contains("Step") && message.contains("event"), "{message}");
     let refused = put(&client, guests::VERSION_TWO, "?check=true").await?;

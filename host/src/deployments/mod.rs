@@ -15,9 +15,10 @@ use everstate_http::{
     CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
     DeploymentFuture, Deployments, FileCondition, FileState, FunctionsState, Upload,
 };
-use everstate_runtime::{LoadedComponent, Runtime};
+use everstate_runtime::LoadedComponent;
 use everstate_types::{ComponentHash, FunctionKind, FunctionName, InstanceId};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use self::check::Checker;
 pub(crate) use self::record::DeploymentRecord;
@@ -44,28 +45,17 @@ impl Default for DeploymentsConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct Deployer {
     folder: Arc<FunctionsFolder>,
-    record: Arc<DeploymentRecord>,
     checker: Checker,
-    component_bytes_max: usize,
 }
 
 impl Deployer {
-    pub(crate) fn new(
-        folder: Arc<FunctionsFolder>,
-        record: Arc<DeploymentRecord>,
-        runtime: Runtime,
-        client: Client,
-        component_bytes_max: usize,
-    ) -> Self {
-        Self { folder, record, checker: Checker { runtime, client }, component_bytes_max }
+    pub(crate) fn new(folder: Arc<FunctionsFolder>, client: Client) -> Self {
+        let runtime = folder.runtime().clone();
+        Self { folder, checker: Checker { runtime, client } }
     }
 
     fn folder(&self) -> &FunctionsFolder {
         &self.folder
-    }
-
-    fn component_bytes_max(&self) -> usize {
-        self.component_bytes_max
     }
 
     /// Says what would come of deploying a component.
@@ -89,8 +79,9 @@ impl Deployer {
         action: DeploymentAction,
         options: DeployOptions,
     ) -> Result<Deployed, DeploymentError> {
-        let candidate = self.candidate(file, bytes.clone()).await?;
+        let hash = ComponentHash(Sha256::digest(&bytes).into());
         let installed = async {
+            let candidate = self.candidate(file, bytes.clone()).await?;
             self.folder.check_conflicts(&candidate).await?;
             let report = match options.checks {
                 true => Some(self.checker.check(&candidate, self.missing(&candidate)).await?),
@@ -105,8 +96,8 @@ impl Deployer {
         let (component, check) = match installed {
             Ok(installed) => installed,
             Err(error) => {
-                self.checker.runtime.discard_candidate(candidate.hash).await;
-                self.note_refusal(file, Some(candidate.hash), &error);
+                self.checker.runtime.discard_candidate(hash).await;
+                self.note_refusal(file, hash, &error);
                 return Err(error);
             }
         };
@@ -132,10 +123,10 @@ impl Deployer {
         candidate.map_err(|error| DeploymentError::Refused(error.to_string()))
     }
 
-    fn note_refusal(&self, file: &str, component: Option<ComponentHash>, error: &DeploymentError) {
+    fn note_refusal(&self, file: &str, component: ComponentHash, error: &DeploymentError) {
         if matches!(error, DeploymentError::Refused(_) | DeploymentError::Diverging(_)) {
             let message = Some(error.to_string());
-            self.record.note(file, component, DeploymentAction::Refused, message);
+            self.folder.record().note(file, Some(component), DeploymentAction::Refused, message);
         }
     }
 
@@ -160,7 +151,7 @@ impl Deployer {
         if is_broken && served.is_some() {
             return served;
         }
-        self.record.versions(file).into_iter().find(|version| Some(*version) != served)
+        self.folder.record().versions(file).into_iter().find(|version| Some(*version) != served)
     }
 
     async fn roll_back(
@@ -191,7 +182,11 @@ impl Deployer {
         let mut retired: Vec<_> = pinned
             .into_iter()
             .map(|(component, pinned)| FileState {
-                file: self.record.file_of(component).unwrap_or_else(|| "unknown".to_owned()),
+                file: self
+                    .folder
+                    .record()
+                    .file_of(component)
+                    .unwrap_or_else(|| "unknown".to_owned()),
                 component: Some(component),
                 condition: FileCondition::Retired,
                 message: None,
@@ -230,7 +225,7 @@ impl Deployments for Deployer {
     }
 
     fn deployments(&self, file: Option<&str>) -> Vec<Deployment> {
-        self.record.list(file)
+        self.folder.record().list(file)
     }
 
     fn upload<'a>(&'a self, file: &'a str) -> DeploymentFuture<'a, Box<dyn Upload>> {

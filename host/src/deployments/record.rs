@@ -174,14 +174,17 @@ impl Inner {
         action: DeploymentAction,
     ) -> bool {
         let current = self.current(file);
+        let last = self.deployments.iter().rev().find(|it| it.file == file);
+        let is_same = |it: &Deployment| it.component == component;
         match action {
-            DeploymentAction::Deployed | DeploymentAction::RolledBack => {
-                current.is_some_and(|current| current.component == component)
+            DeploymentAction::Deployed => current.is_some_and(is_same),
+            // What is served may have been brought back in the place of something broken.
+            DeploymentAction::RolledBack => {
+                last.is_some_and(|last| is_served(last.action) && is_same(last))
             }
             DeploymentAction::Removed => current.is_none(),
             DeploymentAction::Refused => {
-                let last = self.deployments.iter().rev().find(|it| it.file == file);
-                last.is_some_and(|last| last.action == action && last.component == component)
+                last.is_some_and(|last| last.action == action && is_same(last))
             }
         }
     }

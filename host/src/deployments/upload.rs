@@ -43,7 +43,7 @@ impl FileUpload {
     /// Writes all of a component.
     pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), DeploymentError> {
         self.bytes += bytes.len();
-        let limit = self.deployer.component_bytes_max();
+        let limit = self.deployer.folder().runtime().component_bytes_max();
         if self.bytes > limit {
             return Err(DeploymentError::TooLarge(limit));
         }

@@ -40,7 +40,7 @@ pub(crate) struct FunctionsFolder {
     runtime: Runtime,
     routes: Arc<SharedRoutes>,
     warnings: Arc<SharedWarnings>,
-    record: Arc<DeploymentRecord>,
+    record: DeploymentRecord,
     loaded: Mutex<Loaded>,
     /// A standard lock: held for the time of a reference count.
     shown: RwLock<Arc<Shown>>,
@@ -76,23 +76,18 @@ struct Problem {
 }
 
 impl FunctionsFolder {
-    pub(crate) fn new(
-        path: PathBuf,
-        runtime: Runtime,
-        routes: Arc<SharedRoutes>,
-        warnings: Arc<SharedWarnings>,
-        record: Arc<DeploymentRecord>,
-    ) -> Self {
-        Self {
+    /// A folder from which nothing is loaded yet, and the record of deployments in the data folder.
+    pub(crate) fn open(path: PathBuf, data: &Path, runtime: Runtime) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
             path,
             runtime,
-            routes,
-            warnings,
-            record,
+            routes: Arc::new(SharedRoutes::new(RouteTable::empty())),
+            warnings: Arc::default(),
+            record: DeploymentRecord::open(data.join("deployments.jsonl"))?,
             loaded: Mutex::default(),
             shown: RwLock::default(),
             changes: watch::Sender::new(0),
-        }
+        }))
     }
 
     /// Makes the folder if it is missing, and loads what is in it.
@@ -114,6 +109,26 @@ impl FunctionsFolder {
     /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What loads the components.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The routes that are served.
+    pub(crate) fn routes(&self) -> Arc<SharedRoutes> {
+        Arc::clone(&self.routes)
+    }
+
+    /// What is wrong with the files.
+    pub(crate) fn warnings(&self) -> Arc<SharedWarnings> {
+        Arc::clone(&self.warnings)
+    }
+
+    /// What was deployed when.
+    pub(crate) fn record(&self) -> &DeploymentRecord {
+        &self.record
     }
 
     /// What is loaded and served.
@@ -202,12 +217,16 @@ impl FunctionsFolder {
     }
 
     async fn load(&self, path: &Path) -> Result<Arc<LoadedComponent>, Problem> {
-        let bytes = tokio::fs::read(path)
-            .await
-            .map_err(|error| Problem { component: None, message: format!("read: {error}") })?;
+        let bytes = tokio::fs::read(path).await.map_err(|error| Problem {
+            component: None,
+            message: format!("cannot be read: {error}"),
+        })?;
         let component = Some(ComponentHash(Sha256::digest(&bytes).into()));
         let loaded = self.runtime.load(&name(path), bytes).await;
-        loaded.map_err(|error| Problem { component, message: format!("loaded: {error}") })
+        loaded.map_err(|error| {
+            let message = format!("cannot be loaded: {error}");
+            Problem { component, message }
+        })
     }
 
     /// What goes on working in the place of a file that cannot be loaded: what did before, be it in an

@@ -15,6 +15,12 @@ use crate::executor::Runtime;
 use crate::orchestration;
 
 impl Runtime {
+    /// Largest component, in bytes.
+    #[must_use]
+    pub fn component_bytes_max(&self) -> usize {
+        self.host().config.component_bytes_max
+    }
+
     /// Loads a component to look at it: checks and compiles it, and asks what functions it has. It is not
     /// kept; [`Runtime::discard_candidate`] removes what is left of it.
     ///
