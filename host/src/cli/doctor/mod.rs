@@ -1,6 +1,7 @@
 //! `everstate doctor`: what is wrong with a set-up, and what to do about it. It changes nothing; what it
 //! cannot find out on this system it leaves out.
 
+mod data;
 mod folders;
 mod machine;
 mod network;
@@ -25,6 +26,9 @@ pub(crate) struct DoctorArgs {
     /// The functions folder, if the configuration names another
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
+    /// Examine every row of this data folder instead; no host may have it open
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "functions"])]
+    data: Option<PathBuf>,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -78,8 +82,11 @@ impl Finding {
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
-    let findings = examine(args);
     let out = args.host.output();
+    if let Some(folder) = &args.data {
+        return data::run(folder, out);
+    }
+    let findings = examine(args);
     if out.json {
         let list = findings.iter().map(Finding::to_json).collect();
         out.value(&json!({ "findings": Value::Array(list) }))?;
