@@ -12,6 +12,7 @@
 )]
 
 mod activities;
+mod backup;
 mod children;
 mod clients;
 mod database;
@@ -48,6 +49,7 @@ mod many_clients;
 mod overload;
 mod queries;
 mod relay;
+mod retention;
 mod robustness;
 mod shutdown;
 mod start;
@@ -55,6 +57,7 @@ mod status;
 mod steps;
 mod tags;
 mod timers;
+mod transfer;
 mod upgrade;
 mod versions;
 mod ways;

@@ -278,3 +278,7 @@ fn entity_to_json(record: &EntityRecord) -> Value {
     let record = EntityRecord { lock: None, large: None, ..record.clone() };
     serde_json::to_value(record).expect("a record is JSON")
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;
