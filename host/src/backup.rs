@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -99,7 +100,8 @@ impl RunningBackups {
         // Before the storage is copied, so that what it refers to is here even if it goes meanwhile.
         blocking(move || {
             remove(&partial)?;
-            fs::create_dir(&partial)?;
+            // As secret as what is in it.
+            fs::DirBuilder::new().mode(0o700).create(&partial)?;
             copy_components(&data, &partial)
         })
         .await

@@ -143,7 +143,8 @@ async fn orchestration_that_waits_goes_on_where_it_is_restored() -> Result<()> {
     let host = HostProcess::start(options(&[guests::COUNTER])).await?;
     let instances = "/runtime/webhooks/durabletask/instances";
     let start = "/runtime/webhooks/durabletask/orchestrators/Counter/a";
-    host.client().post(start, "5").await?;
+    let headers = [("content-type", "application/json")];
+    host.client().send("POST", start, &headers, "5").await?;
     is_running(&host, instances).await?;
     let folder = tempfile::tempdir()?;
     let (target, data) = (folder.path().join("backup"), folder.path().join("data"));
@@ -155,7 +156,8 @@ async fn orchestration_that_waits_goes_on_where_it_is_restored() -> Result<()> {
     let restored = HostProcess::start(options(&[]).data(&data)).await?;
     is_running(&restored, instances).await?;
     let raise = format!("{instances}/a/raiseEvent/operation");
-    let reply = restored.client().post(&raise, r#""end""#).await?;
+    let headers = [("content-type", "application/json")];
+    let reply = restored.client().send("POST", &raise, &headers, r#""end""#).await?;
     ensure!(reply.status.is_success(), "{} {}", reply.status, reply.text());
     let output = eventually("it ends", DEADLINE, || async {
         let status = restored.client().get(&format!("{instances}/a")).await.ok()?.json().ok()?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use everstate_tests::guests;
 use everstate_tests::host::HostProcess;
+use everstate_tests::http::Reply;
 use everstate_tests::wait::eventually;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -20,9 +21,14 @@ async fn host(guests: &[&str]) -> Result<HostProcess> {
     HostProcess::start(options(guests)).await
 }
 
+/// A request with a JSON body.
+async fn post(host: &HostProcess, path: &str, body: String) -> Result<Reply> {
+    host.client().send("POST", path, &[("content-type", "application/json")], body).await
+}
+
 async fn start(host: &HostProcess, name: &str, id: &str, input: Value) -> Result<()> {
     let path = format!("{BASE}/orchestrators/{name}/{id}");
-    let reply = host.client().post(&path, input.to_string()).await?;
+    let reply = post(host, &path, input.to_string()).await?;
     ensure!(reply.status == StatusCode::ACCEPTED, "{} {}", reply.status, reply.text());
     Ok(())
 }
@@ -93,7 +99,7 @@ async fn orchestration_that_waits_for_events_gets_them_elsewhere() -> Result<()>
     from.client().post(&suspend, "").await?;
     until(&from, "a", "Suspended").await?;
     let raise = format!("{BASE}/instances/a/raiseEvent/operation");
-    ensure!(from.client().post(&raise, r#""incr""#).await?.status == StatusCode::ACCEPTED);
+    ensure!(post(&from, &raise, r#""incr""#.to_owned()).await?.status == StatusCode::ACCEPTED);
     let lines = eventually("the event is there", DEADLINE, || async {
         export(&from, "instances/a").await.ok().filter(|lines| lines.contains("waiting"))
     })
@@ -108,7 +114,7 @@ async fn orchestration_that_waits_for_events_gets_them_elsewhere() -> Result<()>
     let (status, refusal) = import(&to, &lines, "").await?;
     assert_eq!(status, 409, "{refusal}");
     to.client().post(&format!("{BASE}/instances/a/resume"), "").await?;
-    ensure!(to.client().post(&raise, r#""end""#).await?.status == StatusCode::ACCEPTED);
+    ensure!(post(&to, &raise, r#""end""#.to_owned()).await?.status == StatusCode::ACCEPTED);
     assert_eq!(until(&to, "a", "Completed").await?["output"], 4);
     Ok(())
 }

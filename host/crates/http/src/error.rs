@@ -135,6 +135,12 @@ impl ApiError {
         is_refusal.then_some(self.code)
     }
 
+    /// The same error; what it says is about this.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.external = format!("{what}: {}", self.external);
+        self
+    }
+
     /// The same error with one more header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

@@ -156,7 +156,11 @@ async fn import(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
                 (id.to_string(), done)
             }
         };
-        api.settled(done).await?;
+        let refused = |error| {
+            let before = imported.len();
+            ApiError::from(error).about(&format!("Import of '{id}', after {before} others"))
+        };
+        api.settled(done.map_err(refused)).await?;
         imported.push(id);
     }
     Ok(document(StatusCode::OK, json!({ "imported": imported }).to_string()))
