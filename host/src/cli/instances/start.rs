@@ -34,15 +34,13 @@ pub(super) fn run(api: &Api, out: Output, args: &StartArgs) -> anyhow::Result<()
     let input = args.input.as_deref().map(values::json).transpose()?;
     let mut segments = vec!["orchestrators", args.name.as_str()];
     segments.extend(args.id.as_deref());
-    let mut path = ApiPath::management(&segments).query_if("at", args.at.as_deref());
+    let mut path = ApiPath::management(&segments).query_if("startAt", args.at.as_deref());
     for (name, value) in &args.tag {
         path = path.query(&format!("tag.{name}"), value);
     }
     let reply = api.post(&path, input.as_deref())?;
     match reply.status.as_u16() {
-        400 | 404
-            if !names::of_kind(api, names::ORCHESTRATOR).iter().any(|name| *name == args.name) =>
-        {
+        400 | 404 if !names::of_kind(api, names::ORCHESTRATOR).contains(&args.name) => {
             return Err(names::unknown(api, names::ORCHESTRATOR, &args.name));
         }
         409 => bail!(

@@ -1,12 +1,14 @@
 //! Starts of orchestrations, by name or again; both can wait for the end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::Response;
 use everstate_engine::client::{ConflictPolicy, StartRequest};
 use everstate_engine::guest::StatusResponses;
 use everstate_engine::{ClientError, client::InstanceStatus};
-use everstate_types::InstanceId;
+use everstate_types::limits::TAGS_MAX;
+use everstate_types::{InstanceId, Tags, Timestamp};
 use serde_json::{Value, json};
 
 use super::answers::as_response;
@@ -16,6 +18,7 @@ use super::doc::{
 use super::{Access, Api, ApiCall, ApiRoute, Base, Handler, Module};
 use crate::check_status::{Links, ManagementResponses};
 use crate::error::ApiError;
+use crate::time::read_time;
 
 /// What the original says, word for word.
 const NO_SUCH_INSTANCE: &str = "InstanceId does not match a valid orchestration instance.";
@@ -29,7 +32,7 @@ const ROUTES: &[ApiRoute] = &[
         |api, call| Box::pin(start(api, call)),
         RouteDoc {
             id: "startOrchestration",
-            parameters: &[FUNCTION_NAME, TIMEOUT, POLLING_INTERVAL, STATUS_500],
+            parameters: &[FUNCTION_NAME, START_AT, TAG, TIMEOUT, POLLING_INTERVAL, STATUS_500],
             ..START
         },
     ),
@@ -49,6 +52,12 @@ const fn route(path: &'static str, handler: Handler, doc: RouteDoc) -> ApiRoute 
 const FUNCTION_NAME: Parameter =
     Parameter::path("functionName", "The name of an orchestrator; case does not matter.");
 
+const START_AT: Parameter =
+    Parameter::query("startAt", Kind::Time, "When it is to begin; at once without it.");
+
+const TAG: Parameter =
+    Parameter::query("tag", Kind::Prefixed, "A tag that it is to have, and its value.");
+
 const TIMEOUT: Parameter = Parameter::query(
     "timeout",
     Kind::Seconds,
@@ -67,6 +76,8 @@ const START: RouteDoc = RouteDoc {
     parameters: &[
         FUNCTION_NAME,
         Parameter::path("instanceId", "The id that it is to have."),
+        START_AT,
+        TAG,
         TIMEOUT,
         POLLING_INTERVAL,
         STATUS_500,
@@ -82,7 +93,7 @@ const START: RouteDoc = RouteDoc {
         ResponseDoc::error(
             400,
             "The body is not JSON, no such orchestrator is loaded, no orchestration can have such an \
-             id, or `pollingInterval` is more than `timeout`.",
+             id or such tags, `startAt` is no time, or `pollingInterval` is more than `timeout`.",
         ),
         ResponseDoc::error(409, "The id is alive."),
         FAILED,
@@ -163,8 +174,8 @@ async fn start(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
         name: call.value("functionName").to_owned(),
         input: call.read_json(api).await?,
         instance_id,
-        tags: Vec::new(),
-        start_at: None,
+        tags: tags(&call)?,
+        start_at: start_at(&call)?,
         on_conflict: ConflictPolicy::Fail,
     };
     let id = api.settled(api.services.engine.start(request).await).await?;
@@ -183,6 +194,28 @@ async fn restart(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     });
     let id = api.settled(restarted).await?;
     started(api, &call, &id, limit).await
+}
+
+/// The tags that it is to have; of two of one name the last one.
+fn tags(call: &ApiCall) -> Result<Tags, ApiError> {
+    let mut tags = BTreeMap::new();
+    for (name, value) in call.query().with_prefix("tag.") {
+        tags.insert(name.to_owned(), value.to_owned());
+    }
+    if tags.len() > TAGS_MAX {
+        return Err(ApiError::bad_request(format!("{} tags, {TAGS_MAX} allowed", tags.len())));
+    }
+    Ok(tags.into_iter().collect())
+}
+
+/// When it is to begin. A time that cannot be read is no wish to begin at once.
+fn start_at(call: &ApiCall) -> Result<Option<Timestamp>, ApiError> {
+    let query = call.query();
+    let Some(text) = query.text("startAt") else { return Ok(None) };
+    match read_time(text) {
+        Some(time) => Ok(Some(time)),
+        None => Err(ApiError::bad_request(format!("`{text}` is not a time (ISO 8601)"))),
+    }
 }
 
 /// How long to wait for the end; `None`: not at all. The original polls, and says no to an interval
