@@ -43,11 +43,16 @@ pub struct HttpMetrics {
 
 impl Default for HttpMetrics {
     fn default() -> Self {
+        let refused = Family::<OfReason, Counter>::default();
+        // There from the start: that none was refused is worth being seen.
+        for reason in ["busy", "overloaded"] {
+            drop(refused.get_or_create_owned(&OfReason { reason }));
+        }
         Self {
+            refused,
             requests: Family::default(),
             durations: Family::new_with_constructor(Histogram::of_seconds),
             api_requests: Family::default(),
-            refused: Family::default(),
             under_way: Gauge::default(),
         }
     }

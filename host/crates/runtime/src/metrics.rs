@@ -27,10 +27,15 @@ pub struct RuntimeMetrics {
 
 impl Default for RuntimeMetrics {
     fn default() -> Self {
+        let failures = Family::<OfKind, Counter>::default();
+        // There from the start: that none has happened is worth being seen.
+        for kind in ["trap", "cpuTime", "wallTime", "memory", "payload", "other"] {
+            drop(failures.get_or_create_owned(&OfKind { kind }));
+        }
         Self {
+            failures,
             operations: Family::default(),
             attempts: Family::default(),
-            failures: Family::default(),
             replays: Counter::default(),
             activities_running: Gauge::default(),
             component_load: Histogram::of_seconds(),

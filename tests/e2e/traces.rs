@@ -1,0 +1,178 @@
+//! Traces: one from the request to the last activity, its context taken in and handed on, each span once.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use everstate_tests::collector::{Collector, Span};
+use everstate_tests::guests;
+use everstate_tests::host::{HostProcess, START_DEADLINE};
+use everstate_tests::wait::eventually;
+use hyper::StatusCode;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::options;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+const EVICTION: &str =
+    "\n[runtime]\nsuspended_guests_max = 0\n[engine]\nloaded_instances_max = 1\n";
+const INSTANCES: &str = "/runtime/webhooks/durabletask/instances";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{CALLER}-01")
+}
+
+/// A request that belongs to the trace, with its good answer.
+async fn traced(host: &HostProcess, method: &str, path: &str, body: &str) -> Result<Value> {
+    let headers = [("traceparent", traceparent()), ("tracestate", "vendor=1".to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let reply = host.client().send(method, path, &headers, body.to_owned()).await?;
+    assert!(reply.status.is_success(), "{path}: {} {}", reply.status, reply.text());
+    Ok(serde_json::from_str(&reply.text()).unwrap_or_default())
+}
+
+/// The spans of the trace, as soon as there are so many of that name.
+async fn spans(collector: &Collector, name: &str, count: usize) -> Result<Vec<Span>> {
+    eventually(&format!("{count} spans of {name}"), START_DEADLINE, || async {
+        let spans = collector.of_trace(TRACE);
+        (spans.iter().filter(|span| span.name == name).count() >= count).then_some(spans)
+    })
+    .await
+}
+
+fn the<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    let mut found = spans.iter().filter(|span| span.name == name);
+    let first = found.next().unwrap_or_else(|| panic!("no span of {name}: {spans:#?}"));
+    assert_eq!(found.next(), None, "{name} has one span");
+    first
+}
+
+fn assert_each_is_there_once(spans: &[Span]) {
+    for span in spans {
+        let same = spans.iter().filter(|other| other.span_id == span.span_id).count();
+        assert_eq!(same, 1, "{span:?}");
+    }
+}
+
+/// Request, orchestration, a failed and a good attempt at an activity, a child and its entity, a herald
+/// that nobody waits for, a second generation and its entity: with nothing kept, so that all is replayed.
+#[tokio::test]
+async fn trace_goes_from_the_request_to_all_that_it_started_and_has_each_span_once() -> Result<()> {
+    let collector = Collector::start().await?;
+    let config = format!("{EVICTION}{}", collector.settings());
+    let host = HostProcess::start(options(&[guests::LEDGER]).config(&config)).await?;
+    // An even token: the first attempt at the activity fails.
+    traced(&host, "POST", "/Ledger/a/token-2?way=long", "").await?;
+    let spans = spans(&collector, "Ledger_Journey_Orchestrator", 2).await?;
+    let spans = if spans.iter().any(|span| span.name == "POST Ledger_Post") {
+        spans
+    } else {
+        self::spans(&collector, "POST Ledger_Post", 1).await?
+    };
+    assert_each_is_there_once(&spans);
+    let request = the(&spans, "POST Ledger_Post");
+    assert_eq!(request.parent, CALLER);
+    let journeys: Vec<_> =
+        spans.iter().filter(|span| span.name == "Ledger_Journey_Orchestrator").collect();
+    assert_eq!(journeys.len(), 2, "one a generation: {spans:#?}");
+    for journey in &journeys {
+        assert_eq!(journey.parent, request.span_id);
+        assert_eq!((journey.instance_id.as_str(), journey.error.as_str()), ("token-2", ""));
+    }
+    let first = &journeys[0].span_id;
+    let attempts: Vec<_> = spans.iter().filter(|span| span.name == "Ledger_Confirm").collect();
+    assert_eq!(attempts.len(), 2, "{spans:#?}");
+    assert!(attempts.iter().all(|attempt| attempt.parent == *first), "{spans:#?}");
+    assert_eq!(attempts.iter().filter(|a| a.error == "not at the first attempt").count(), 1);
+    let child = the(&spans, "Ledger_Child_Orchestrator");
+    assert_eq!((&child.parent, child.instance_id.as_str()), (first, "token-2-child"));
+    assert_eq!(&the(&spans, "Ledger_Herald_Orchestrator").parent, first);
+    let mut appended: Vec<_> = spans.iter().filter(|span| span.name == "ledger.append").collect();
+    appended.sort_by_key(|span| span.instance_id.clone());
+    let above: Vec<_> =
+        appended.iter().map(|span| (span.instance_id.as_str(), &span.parent)).collect();
+    let second = &journeys[1].span_id;
+    assert_eq!(above, [("@ledger@first-a", &child.span_id), ("@ledger@second-a", second)]);
+    Ok(())
+}
+
+/// What the orchestration belongs to is stored with it: the host that ends it is not the one that began it.
+#[tokio::test]
+async fn trace_outlives_the_host_and_an_execution_has_one_span() -> Result<()> {
+    let collector = Collector::start().await?;
+    let config = format!("{EVICTION}{}", collector.settings());
+    let options = options(&[guests::APPROVAL]).config(&config);
+    let mut host = HostProcess::start(options).await?;
+    traced(&host, "POST", "/runtime/webhooks/durabletask/orchestrators/Votes/v", "3").await?;
+    let started = spans(
+        &collector,
+        "POST /runtime/webhooks/durabletask/orchestrators/{functionName}/{instanceId?}",
+        1,
+    );
+    let request = started.await?[0].clone();
+    assert_eq!(request.parent, CALLER);
+    for vote in 1..=3 {
+        let path = format!("{INSTANCES}/v/raiseEvent/vote");
+        let reply = host.client().send(
+            "POST",
+            &path,
+            &[("content-type", "application/json")],
+            vote.to_string(),
+        );
+        assert_eq!(reply.await?.status, StatusCode::ACCEPTED);
+        if vote < 3 {
+            host.restart().await?;
+        }
+    }
+    let spans = spans(&collector, "Votes", 1).await?;
+    assert_each_is_there_once(&spans);
+    let votes = the(&spans, "Votes");
+    assert_eq!((&votes.parent, votes.instance_id.as_str()), (&request.span_id, "v"));
+    // A restart makes no second one: what comes later in time is another trace, and it comes.
+    host.restart().await?;
+    traced(&host, "POST", "/runtime/webhooks/durabletask/orchestrators/Greeter/g", "\"you\"")
+        .await?;
+    let spans = self::spans(&collector, "Greeter", 1).await?;
+    the(&spans, "Votes");
+    Ok(())
+}
+
+/// Also by a host that has no collector: it hands on what it was given.
+#[tokio::test]
+async fn requests_of_activities_carry_the_trace_on() -> Result<()> {
+    let seen = Arc::new(Mutex::new(Vec::<(String, String)>::new()));
+    let sees = Arc::clone(&seen);
+    let look = move |headers: HeaderMap| {
+        let text = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        sees.lock().unwrap().push((text("traceparent"), text("tracestate")));
+        async { "seen" }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    drop(tokio::spawn(
+        async move { axum::serve(listener, Router::new().route("/", get(look))).await },
+    ));
+    let allowed = "[outgoing_http]\nallow = [\"127.0.0.1\"]\n";
+    let host = HostProcess::start(options(&[guests::MONITOR]).config(allowed)).await?;
+    let start = "/runtime/webhooks/durabletask/orchestrators/Fetch/f";
+    traced(&host, "POST", start, &format!("{url:?}")).await?;
+    let wait = format!("{INSTANCES}/f");
+    eventually("it is fetched", START_DEADLINE, || async {
+        let status = host.client().get(&wait).await.ok()?.json().ok()?;
+        (status["runtimeStatus"] == "Completed").then_some(())
+    })
+    .await?;
+    let seen = seen.lock().unwrap().clone();
+    let [(parent, state)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert!(parent.starts_with(&format!("00-{TRACE}-")) && parent.ends_with("-01"), "{parent}");
+    assert!(!parent.contains(CALLER), "it is below the attempt: {parent}");
+    assert_eq!(state, "vendor=1");
+    Ok(())
+}
