@@ -13,8 +13,8 @@ const BASE: &str = "/runtime/webhooks/durabletask";
 
 async fn post(host: &HostProcess, path: &str, body: &str) -> Result<()> {
     let headers = [("content-type", "application/json")];
-    let reply = host.client().send("POST", &format!("{BASE}/{path}"), &headers, body.to_owned());
-    let reply = reply.await?;
+    let (client, target) = (host.client(), format!("{BASE}/{path}"));
+    let reply = client.send("POST", &target, &headers, body.to_owned()).await?;
     assert_eq!(reply.status, StatusCode::ACCEPTED, "{path}: {}", reply.text());
     Ok(())
 }

@@ -20,6 +20,7 @@ async fn metrics() -> Result<(HostProcess, String)> {
     let client = host.client();
     assert_eq!(client.put("/Database/1", "v").await?.status, StatusCode::OK);
     assert_eq!(client.post("/Hello/Hello5", "null").await?.status, StatusCode::OK);
+    assert_eq!(client.get("/runtime/health").await?.status, StatusCode::OK);
     let reply = client.get("/metrics").await?;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.header("content-type").starts_with("application/openmetrics-text"));

@@ -110,20 +110,16 @@ async fn trace_outlives_the_host_and_an_execution_has_one_span() -> Result<()> {
     traced(&host, "POST", "/runtime/webhooks/durabletask/orchestrators/Votes/v", "3").await?;
     let started = spans(
         &collector,
-        "POST /runtime/webhooks/durabletask/orchestrators/{functionName}/{instanceId?}",
+        "POST /runtime/webhooks/durabletask/orchestrators/{functionName}/{instanceId}",
         1,
     );
     let request = started.await?[0].clone();
     assert_eq!(request.parent, CALLER);
     for vote in 1..=3 {
         let path = format!("{INSTANCES}/v/raiseEvent/vote");
-        let reply = host.client().send(
-            "POST",
-            &path,
-            &[("content-type", "application/json")],
-            vote.to_string(),
-        );
-        assert_eq!(reply.await?.status, StatusCode::ACCEPTED);
+        let headers = [("content-type", "application/json")];
+        let reply = host.client().send("POST", &path, &headers, vote.to_string()).await?;
+        assert_eq!(reply.status, StatusCode::ACCEPTED);
         if vote < 3 {
             host.restart().await?;
         }

@@ -309,3 +309,96 @@ impl SpanGate {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use everstate_types::{SpanId, Timestamp, TraceContext};
+
+    use super::{FinishedSpan, RequestTrace, SpanGate, SpanSink};
+    use crate::clock::Clock;
+    use crate::storage::CommitSeq;
+
+    /// Keeps the names of spans.
+    #[derive(Debug, Default)]
+    struct Names {
+        seen: Mutex<Vec<String>>,
+        begins: bool,
+    }
+
+    impl SpanSink for Names {
+        fn wants_spans(&self) -> bool {
+            true
+        }
+
+        fn begins_trace(&self, _trace_id: u128) -> bool {
+            self.begins
+        }
+
+        fn finished(&self, span: FinishedSpan) {
+            self.seen.lock().expect("no panic").push(span.name);
+        }
+    }
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(43_200_000)
+        }
+    }
+
+    fn incoming(flags: u8) -> TraceContext {
+        TraceContext { trace_id: 7, span_id: SpanId(8), flags, state: "a=1".to_owned() }
+    }
+
+    fn span(name: &str) -> FinishedSpan {
+        let begun = RequestTrace::begin(&Names::default(), &Noon, Some(incoming(1)));
+        let finished = begun.and_then(|trace| trace.finish(name.to_owned(), None));
+        finished.expect("the trace is sampled")
+    }
+
+    #[test]
+    fn spans_leave_when_their_turn_is_durable_and_not_before() {
+        let names = Arc::<Names>::default();
+        let gate = SpanGate::new(Arc::<Names>::clone(&names));
+        let seen = || names.seen.lock().expect("no panic").clone();
+        gate.hold(CommitSeq(2), vec![span("b"), span("c")]);
+        gate.hold(CommitSeq(1), vec![span("a")]);
+        gate.hold(CommitSeq(3), vec![span("d")]);
+        gate.release(CommitSeq(0));
+        assert!(seen().is_empty());
+        gate.release(CommitSeq(2));
+        assert_eq!(seen(), ["a", "b", "c"]);
+        gate.release(CommitSeq(9));
+        gate.release(CommitSeq(9));
+        assert_eq!(seen(), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn request_with_a_sampled_trace_has_a_span_of_its_own_below_the_callers() {
+        let found = span("x");
+        assert_eq!((found.parent, found.trace.trace_id), (Some(SpanId(8)), 7));
+        assert!(found.trace.span_id != SpanId(8) && found.trace.state == "a=1");
+        assert_eq!(found.started, Noon.now());
+    }
+
+    #[test]
+    fn request_whose_trace_is_not_sampled_hands_it_on_as_it_came() {
+        let sink = Names { begins: true, ..Names::default() };
+        let trace = RequestTrace::begin(&sink, &Noon, Some(incoming(0))).expect("it has a trace");
+        assert_eq!(*trace.below, incoming(0));
+        assert_eq!(trace.finish("x".to_owned(), None), None);
+    }
+
+    #[test]
+    fn request_without_a_trace_begins_one_if_the_sink_says_so() {
+        assert!(RequestTrace::begin(&Names::default(), &Noon, None).is_none());
+        let sink = Names { begins: true, ..Names::default() };
+        let trace = RequestTrace::begin(&sink, &Noon, None).expect("it begins one");
+        assert!(trace.below.is_sampled());
+        let span = trace.finish("x".to_owned(), None).expect("it is sampled");
+        assert_eq!(span.parent, None);
+    }
+}
