@@ -69,8 +69,7 @@ impl Orchestration {
                 let call = (name.clone(), input.clone(), tags.clone());
                 let start = self.start_child(id, number, &instance_id, (call, start_at));
                 effects.sent.push(start);
-                let version = None;
-                EventKind::SubOrchestrationCreated { name, version, instance_id, input, tags }
+                EventKind::SubOrchestrationCreated { name, version: None, instance_id, input, tags }
             }
             Action::StartOrchestration { name, instance_id, input, tags, start_at } => {
                 let call = (name.clone(), input.clone(), self.inherited(tags));
