@@ -69,13 +69,13 @@ struct Index {
 impl KeptLogs {
     /// Reads what is there, and keeps what comes.
     pub(crate) fn open(
-        folder: PathBuf,
+        folder: &Path,
         bytes_max: u64,
         metrics: ObserverMetrics,
     ) -> anyhow::Result<Arc<Self>> {
         let name = || format!("the logs of guests in {}", folder.display());
-        fs::create_dir_all(&folder).with_context(name)?;
-        let mut index = Index { folder: folder.clone(), places: HashMap::new() };
+        fs::create_dir_all(folder).with_context(name)?;
+        let mut index = Index { folder: folder.to_owned(), places: HashMap::new() };
         let numbers = index.files().with_context(name)?;
         for number in &numbers {
             index.read_file(*number).with_context(name)?;
@@ -262,7 +262,7 @@ impl Writer {
     fn write(&mut self, line: &Line) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        if !self.current.as_ref().is_some_and(|(_, _, bytes)| *bytes < self.file_bytes_max) {
+        if self.current.as_ref().is_none_or(|(_, _, bytes)| *bytes >= self.file_bytes_max) {
             let mut index = lock(&self.index);
             let number = self.next;
             let file = File::create(path(&index.folder, number))?;
@@ -292,7 +292,7 @@ mod tests {
 
     fn open(folder: &TempDir, bytes_max: u64) -> Arc<KeptLogs> {
         let logs =
-            KeptLogs::open(folder.path().join("logs"), bytes_max, ObserverMetrics::default());
+            KeptLogs::open(&folder.path().join("logs"), bytes_max, ObserverMetrics::default());
         logs.expect("it opens")
     }
 

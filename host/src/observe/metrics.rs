@@ -5,8 +5,8 @@ use std::sync::Arc;
 use everstate_engine::TaskHub;
 use everstate_engine::metrics::EngineMetrics;
 use everstate_http::{HttpMetrics, RenderMetrics};
-use everstate_runtime::{Runtime, RuntimeMetrics};
-use everstate_storage::{RocksStorage, StorageMetrics};
+use everstate_runtime::Runtime;
+use everstate_storage::RocksStorage;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -56,8 +56,8 @@ pub(crate) fn renderer(
     Arc::new(move || {
         process.read();
         hub.read_gauges();
-        let _: &RuntimeMetrics = runtime.read_metrics();
-        let _: &StorageMetrics = storage.read_metrics();
+        runtime.read_metrics();
+        storage.read_metrics();
         let mut text = String::new();
         encode(&mut text, &registry).expect("a String takes all");
         text

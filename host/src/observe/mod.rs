@@ -42,7 +42,7 @@ impl Observing {
         let own = ObserverMetrics::default();
         let logs = match config.guest_logs_bytes_max {
             0 => None,
-            bytes_max => Some(KeptLogs::open(data.join("logs"), bytes_max, own.clone())?),
+            bytes_max => Some(KeptLogs::open(&data.join("logs"), bytes_max, own.clone())?),
         };
         let spans = SpanExport::start(config, own.clone())?;
         Ok(Self { logs, spans, engine: Arc::default(), http: Arc::default(), own })

@@ -73,8 +73,8 @@ impl SpanExport {
         config: &TelemetryConfig,
         metrics: ObserverMetrics,
     ) -> anyhow::Result<Option<Arc<Self>>> {
-        let is_named = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        if config.otlp_endpoint.is_empty() && !ENDPOINT_VARIABLES.iter().any(|n| is_named(&n)) {
+        let is_named = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+        if config.otlp_endpoint.is_empty() && !ENDPOINT_VARIABLES.into_iter().any(is_named) {
             return Ok(None);
         }
         let protocol = match config.otlp_protocol {

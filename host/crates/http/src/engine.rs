@@ -31,7 +31,7 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     fn durable(&self, seq: CommitSeq) -> EngineFuture<'_, ()>;
 
     /// The same engine, for requests that belong to a trace; `None`: it knows no traces.
-    fn in_trace(&self, _trace: Box<TraceContext>) -> Option<Arc<dyn Engine>> {
+    fn in_trace(&self, _trace: &TraceContext) -> Option<Arc<dyn Engine>> {
         None
     }
 
@@ -192,8 +192,8 @@ impl Engine for Client {
         Box::pin(self.durable(seq))
     }
 
-    fn in_trace(&self, trace: Box<TraceContext>) -> Option<Arc<dyn Engine>> {
-        Some(Arc::new(self.clone().in_trace(Some(trace))))
+    fn in_trace(&self, trace: &TraceContext) -> Option<Arc<dyn Engine>> {
+        Some(Arc::new(self.clone().in_trace(Some(Box::new(trace.clone())))))
     }
 
     fn get_status<'a>(

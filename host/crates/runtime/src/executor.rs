@@ -128,7 +128,6 @@ impl Runtime {
     }
 
     /// What is counted and measured of guests, with how things stand now.
-    #[must_use]
     pub fn read_metrics(&self) -> &RuntimeMetrics {
         let host = self.host();
         let as_gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

@@ -52,7 +52,6 @@ pub struct RocksStorage {
 
 impl RocksStorage {
     /// What RocksDB says of itself now.
-    #[must_use]
     pub fn read_metrics(&self) -> &StorageMetrics {
         self.metrics.read(&self.db, &self.path);
         &self.metrics

@@ -190,7 +190,7 @@ impl Api {
                     admission.to_management(&parts, route.linked_instance(&values))?;
                 }
                 let call = ApiCall { parts, values, body: Mutex::new(body) };
-                match trace.and_then(|trace| self.in_trace(trace)) {
+                match trace.and_then(|trace| self.in_trace(&trace)) {
                     Some(api) => (route.handler)(&api, call).await,
                     None => (route.handler)(self, call).await,
                 }
@@ -202,7 +202,7 @@ impl Api {
     }
 
     /// The same for a request that belongs to a trace.
-    fn in_trace(&self, trace: Box<TraceContext>) -> Option<Self> {
+    fn in_trace(&self, trace: &TraceContext) -> Option<Self> {
         let engine = self.services.engine.in_trace(trace)?;
         let services = Services { engine, ..self.services.clone() };
         let (config, default_base_url) = (self.config.clone(), self.default_base_url.clone());

@@ -47,6 +47,7 @@ fn status(turn: &OrchestrationWorkItem, actions: &[Action]) -> InstanceStatus {
         rewinds: 0,
         lock_epoch: 0,
         awaits_lock: false,
+        trace: None,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
     };

@@ -55,8 +55,7 @@ impl Orchestration {
     ) -> EventKind {
         match action {
             Action::CallActivity { name, input, tags, first_attempt, attempt } => {
-                let tags = self.inherited(tags);
-                let guid = self.request_guid(number);
+                let (tags, guid) = (self.inherited(tags), self.request_guid(number));
                 self.open.insert(number, guid, OpenKind::Activity);
                 let call = ActivityCall { name, input, tags, first_attempt, attempt };
                 effects.sent.push(self.activity_message(id, number, guid, &call));
