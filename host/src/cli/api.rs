@@ -71,8 +71,10 @@ impl HostArgs {
     pub(crate) fn url(&self) -> String {
         let named = self.host.clone().or_else(|| variable(HOST_VARIABLE));
         let url = named.unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        let url = url.trim_end_matches('/');
-        if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
+        match url.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{}", rest.trim_end_matches('/')),
+            None => format!("http://{}", url.trim_end_matches('/')),
+        }
     }
 }
 

@@ -34,11 +34,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
         if out.json {
             out.value(&checked)?;
         }
-        let diverging = diverging(out, &checked)?;
-        if diverging > 0 {
+        let unfit = show_unfit(out, &checked)?;
+        if unfit > 0 {
             bail!(
-                "{diverging} live orchestrations do not fit {}: they go on with their old code if \
-                 it is deployed; keep the order of their steps, or let them end first",
+                "{unfit} live orchestrations do not fit {}: they go on with their old code if it is \
+                 deployed; keep the order of their steps, or let them end first",
                 component.file
             );
         }
@@ -50,22 +50,27 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows the orchestrations that would diverge; gives how many they are.
-pub(crate) fn diverging(out: Output, checked: &Value) -> anyhow::Result<usize> {
-    let diverging = checked["diverging"].as_array().map_or(&[][..], Vec::as_slice);
+/// Shows the orchestrations that would diverge and the functions that would be gone; gives how many would
+/// diverge.
+pub(crate) fn show_unfit(out: Output, checked: &Value) -> anyhow::Result<u64> {
+    let list = |name: &str| checked[name].as_array().map_or(&[][..], Vec::as_slice);
+    let (diverging, missing) = (list("diverging"), list("missing"));
     if !diverging.is_empty() && !out.json {
         let mut rows = Rows::new(&["INSTANCE", "NAME", "WHERE"]);
         for instance in diverging {
-            rows.add(
-                Tone::Bad,
-                [
-                    whole_field(instance, "instanceId"),
-                    field(instance, "name"),
-                    whole_field(instance, "message"),
-                ],
-            );
+            let (id, message) =
+                (whole_field(instance, "instanceId"), whole_field(instance, "message"));
+            rows.add(Tone::Bad, [id, field(instance, "name"), message]);
         }
         out.table(&rows, "")?;
     }
-    Ok(diverging.len())
+    if !missing.is_empty() && !out.json {
+        let mut rows = Rows::new(&["FUNCTION THAT IS GONE", "KIND", "LIVE INSTANCES"]);
+        for function in missing {
+            let text = |name| field(function, name);
+            rows.add(Tone::Warning, [text("name"), text("kind"), text("instances")]);
+        }
+        out.table(&rows, "")?;
+    }
+    Ok(checked["divergingCount"].as_u64().unwrap_or(diverging.len() as u64))
 }

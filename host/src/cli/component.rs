@@ -44,7 +44,7 @@ fn read(path: &Path, file: Option<&str>) -> anyhow::Result<Component> {
     check(path, &bytes)?;
     let own_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut file = file.map_or(own_name, str::to_owned);
-    if !Path::new(&file).extension().is_some_and(|extension| extension == "wasm") {
+    if Path::new(&file).extension().is_none_or(|extension| extension != "wasm") {
         file.push_str(".wasm");
     }
     if file.contains(['/', '\\']) {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::api::{Api, ApiPath, HostArgs};
+use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::component::{self, Component};
 use super::functions::short_hash;
 use super::output::{Output, Progress, Rows, Tone, bytes, field};
@@ -30,7 +30,7 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "migrate"])]
     functions: Option<PathBuf>,
     /// Go back to what this file was before
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "functions"])]
     rollback: Option<String>,
     /// Remove this file; its functions end once no orchestration needs them
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions", "rollback"])]
@@ -51,13 +51,12 @@ pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
         return list(&api, out, args.file.as_deref());
     }
     if let Some(file) = &args.rollback {
-        let path = ApiPath::admin(&["deployments", file, "rollback"]);
+        let path = with_options(ApiPath::admin(&["deployments", file, "rollback"]), args);
         let reply = api.post(&path, None)?;
         if reply.status == 404 {
             return Err(missing(file));
         }
-        let back = reply.ok(&format!("cannot roll back {file}"))?.json()?;
-        return told(out, "Rolled back", &back);
+        return told(out, "Rolled back", file, reply);
     }
     if let Some(file) = &args.remove {
         let reply = api.delete(&ApiPath::admin(&["deployments", file]))?;
@@ -76,35 +75,40 @@ pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
 
 fn deploy(api: &Api, out: Output, args: &DeployArgs, component: &Component) -> anyhow::Result<()> {
     let file = &component.file;
-    let path = ApiPath::admin(&["deployments", file])
-        .query_if("check", args.check.then_some(true))
-        .query_if("migrate", args.migrate.then_some(true));
+    let path = with_options(ApiPath::admin(&["deployments", file]), args);
     let progress = Progress::start(&format!("deploying {file}"));
     let headers = [("content-type", "application/wasm")];
     let reply = api.send("PUT", &path, &headers, Some(&component.bytes))?;
     drop(progress);
+    told(out, "Deployed", file, reply)
+}
+
+fn with_options(path: ApiPath, args: &DeployArgs) -> ApiPath {
+    path.query_if("check", args.check.then_some(true))
+        .query_if("migrate", args.migrate.then_some(true))
+}
+
+/// Says what came of a deployment, with the functions that are there now.
+fn told(out: Output, verb: &str, file: &str, reply: Reply) -> anyhow::Result<()> {
     match reply.status.as_u16() {
         409 => {
             let refusal = reply.json()?;
             if out.json {
                 out.value(&refusal)?;
             }
-            let count = check::diverging(out, &refusal)?;
+            let unfit = check::show_unfit(out, &refusal)?;
             bail!(
-                "{file} is not deployed, {count} live orchestrations do not fit it: without --check \
+                "{file} is not deployed, {unfit} live orchestrations do not fit it: without --check \
                  they go on with their old code"
             );
         }
         422 => bail!(
-            "{file} cannot be loaded: {}; what was deployed before goes on",
+            "{file} is not deployed: {}; what was deployed before goes on",
             errors::message(&reply)
         ),
-        _ => told(out, "Deployed", &reply.ok(&format!("cannot deploy {file}"))?.json()?),
+        _ => {}
     }
-}
-
-/// Says what came of a deployment, with the functions that are there now.
-fn told(out: Output, verb: &str, deployed: &Value) -> anyhow::Result<()> {
+    let deployed = &reply.ok(&format!("cannot deploy {file}"))?.json()?;
     if out.json {
         return out.value(deployed);
     }

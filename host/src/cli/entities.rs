@@ -61,6 +61,7 @@ enum EntitiesCommand {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct ListArgs {
     /// The entity function; all of them if it is left out
     name: Option<String>,
@@ -266,7 +267,7 @@ fn done(out: Output, entity: &EntityArgs, verb: &str, text: &str) -> anyhow::Res
 
 /// The answer, unless it says that there is nothing of the entity.
 fn existing(reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
-    if reply.status == 404 {
+    if reply.status == 404 && !errors::is_about_the_path(&reply) {
         bail!(
             "{entity} has no state: `everstate entities list {}` shows those there are",
             entity.name
@@ -277,7 +278,7 @@ fn existing(reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
 
 /// The answer, unless it says that there is no such entity function.
 fn known(api: &Api, reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
-    if reply.status == 404 {
+    if reply.status == 404 && !errors::is_about_the_path(&reply) {
         return Err(names::unknown(api, names::ENTITY, &entity.name));
     }
     Ok(reply)

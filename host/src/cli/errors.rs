@@ -55,12 +55,17 @@ pub(crate) fn unauthorized(base: &str, has_key: bool) -> anyhow::Error {
     }
 }
 
+/// Whether a 404 is about the path and not about what it names: a host of another version.
+pub(crate) fn is_about_the_path(reply: &Reply) -> bool {
+    message(reply) == "There is nothing at this path"
+}
+
 /// The host does not do `what`.
 pub(crate) fn refused(reply: &Reply, what: &str) -> anyhow::Error {
     let said = message(reply);
     match reply.status.as_u16() {
         429 | 503 => anyhow!("{what}: {said}; the host has too much to do, try again later"),
-        404 if said.is_empty() => {
+        404 if said.is_empty() || is_about_the_path(reply) => {
             anyhow!(
                 "{what}: the host does not know this; is it a host of Everstate, of this version?"
             )

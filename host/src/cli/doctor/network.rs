@@ -38,9 +38,8 @@ fn port(listen: &str) -> Option<Finding> {
     if address.port() == 0 {
         return None;
     }
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Some(Finding::ok(ABOUT, format!("{listen} is free"))),
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        return Some(Finding::ok(ABOUT, format!("{listen} is free")));
     };
     if error.kind() != ErrorKind::AddrInUse {
         let advice = "choose another address with --listen";

@@ -14,6 +14,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::api::{ApiPath, HostArgs, Reply};
+use super::errors;
 
 #[derive(Debug, Args)]
 pub(crate) struct InstancesArgs {
@@ -122,7 +123,10 @@ fn instance(id: &str, rest: &[&str]) -> ApiPath {
 
 /// The answer about an instance, unless it says that there is none.
 fn existing(reply: Reply, id: &str) -> anyhow::Result<Reply> {
-    if reply.status == 404 { Err(missing(id)) } else { Ok(reply) }
+    if reply.status == 404 && !errors::is_about_the_path(&reply) {
+        return Err(missing(id));
+    }
+    Ok(reply)
 }
 
 fn missing(id: &str) -> anyhow::Error {
