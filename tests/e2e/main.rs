@@ -14,6 +14,7 @@
 mod activities;
 mod backup;
 mod children;
+mod cli;
 mod clients;
 mod database;
 mod deploy;
@@ -57,6 +58,7 @@ mod shutdown;
 mod start;
 mod status;
 mod steps;
+mod strangers_path;
 mod tags;
 mod timers;
 mod traces;
