@@ -1,6 +1,7 @@
 //! External events: who gets which, and that none is lost.
 
-use everstate_types::Payload;
+use everstate_engine::guest::Awaited;
+use everstate_types::{Action, Payload, Timestamp};
 
 use super::{Recorder, raised, take, turn};
 use crate::orchestration::script::{Script, ScriptError};
@@ -33,6 +34,21 @@ fn events_that_nobody_waits_for_are_kept_in_order() {
     }
     let waiter = wait(&mut script, "a");
     assert_eq!(script.wait_any(&[waiter]), Ok(None));
+}
+
+#[test]
+fn script_that_waits_says_for_what_and_since_when() {
+    let mut script = script(&[]);
+    let_events_come(&mut script);
+    let taken_back = wait(&mut script, "other");
+    let waiter = wait(&mut script, "Ärger");
+    let action = Action::CreateTimer { fire_at: Timestamp::from_millis(9_000) };
+    let timer = script.act(action).expect("a handle");
+    script.cancel(taken_back).expect("a handle");
+    assert_eq!(script.wait_any(&[waiter, timer]), Ok(None));
+    let since = Timestamp::from_millis(2_000);
+    let event = Awaited::Event { name: "Ärger".to_owned(), since };
+    assert_eq!(script.awaited(), [event, Awaited::Action(0)]);
 }
 
 #[test]
