@@ -154,9 +154,12 @@ impl HistoryStream {
     }
 }
 
+/// A chunk under way, and the stream behind it.
+type NextChunk = Pin<Box<dyn Future<Output = Option<(Bytes, HistoryStream)>> + Send>>;
+
 /// A stream as the body of a response. It works when it is polled, and ends when it is dropped.
 struct StreamBody {
-    next: Option<Pin<Box<dyn Future<Output = Option<(Bytes, HistoryStream)>> + Send>>>,
+    next: Option<NextChunk>,
 }
 
 impl hyper::body::Body for StreamBody {
