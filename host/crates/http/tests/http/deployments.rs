@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Response, TestServer};
 
 fn document(response: &Response) -> Value {
-    serde_json::from_slice(&response.body).expect("JSON")
+    serde_json::from_str(&response.body).expect("JSON")
 }
 
 #[tokio::test]
