@@ -7,8 +7,8 @@ use everstate_engine::guest::{
 };
 use everstate_runtime::Runtime;
 use everstate_types::{
-    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionKind, FunctionName,
-    HistoryEvent, InstanceId, Payload, Timestamp,
+    Action, ComponentHash, EntityId, EventKind, ExecutionId, Failure, FunctionKind, HistoryEvent,
+    InstanceId, Payload, Timestamp,
 };
 use uuid::Uuid;
 

@@ -4,7 +4,7 @@ use everstate_engine::client::{Client, SignalOptions};
 use everstate_engine::guest::{GuestExecutor, HttpFunctions};
 use everstate_engine::storage::CommitSeq;
 use everstate_runtime::{OutgoingHttpConfig, Runtime, RuntimeConfig};
-use everstate_types::{EntityId, FunctionName};
+use everstate_types::EntityId;
 use serde_json::{Value, json};
 
 use crate::activities::{item, reaching_out, run, run_entity, text};
