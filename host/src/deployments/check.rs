@@ -109,8 +109,11 @@ impl Checker {
         component: &LoadedComponent,
         status: &InstanceStatus,
     ) -> Result<(), DeploymentError> {
-        let checked = self.runtime.check_history(component, status).await;
-        checked.map_err(|failure| DeploymentError::DoesNotFit(failure.error_message))?;
+        // What has ended is refused for that, whether it fits or not.
+        if !status.record.status.is_finished() {
+            let checked = self.runtime.check_history(component, status).await;
+            checked.map_err(|failure| DeploymentError::DoesNotFit(failure.error_message))?;
+        }
         let migrated = self.client.migrate(&status.instance_id, component.hash).await?;
         self.client.durable(migrated.seq).await;
         Ok(())
