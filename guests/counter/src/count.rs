@@ -4,6 +4,7 @@
 //! - `POST Counter/{key}/signal` adds it some time soon; with the header `idempotency-key` it counts
 //!   once, however often it is sent,
 //! - `GET Counter/{key}` answers with the count,
+//! - `POST Counter/{key}/reset` makes it 0, for whoever has a key of the function or of the host,
 //! - `DELETE Counter/{key}` deletes the counter: the next one begins at 0.
 
 use everstate_sdk::{DurableClient, HttpError, HttpRequest, HttpResponse, entity, http_trigger};
@@ -48,6 +49,13 @@ fn Counter_Signal(request: HttpRequest, client: DurableClient) -> Result<HttpRes
         None => addition.signal(&client)?,
     }
     Ok(HttpResponse::new(202))
+}
+
+/// The host has looked at the caller's key before this runs.
+#[http_trigger(route = "Counter/{key}/reset", methods = ["POST"], auth = "function")]
+fn Counter_Reset(request: HttpRequest, client: DurableClient) -> Result<HttpResponse, HttpError> {
+    Counter::proxy(key(&request))?.reset().call(&client)?;
+    Ok(HttpResponse::new(204))
 }
 
 #[http_trigger(route = "Counter/{key}", methods = ["GET", "DELETE"])]

@@ -117,8 +117,13 @@ impl Connections {
                         tracing::debug!("a client did not read a response in time");
                         return;
                     }
-                    let idle_until = requests.idle_until(self.header_timeout);
-                    if !is_ending && idle_until.is_some_and(|until| until <= Instant::now()) {
+                    // A client may leave open what it was told to end.
+                    let patience = self.header_timeout * 2 + self.write_idle_timeout;
+                    if is_ending && requests.is_idle_for(patience) {
+                        tracing::debug!("a client did not end its connection in time");
+                        return;
+                    }
+                    if !is_ending && requests.is_idle_for(self.header_timeout) {
                         if !requests.has_begun() {
                             tracing::debug!("a connection made no request in time");
                             return;
@@ -198,6 +203,10 @@ impl Requests {
             (true, true) if http2.under_way_count == 0 => Some(http2.idle_since + limit),
             (true, _) => None,
         }
+    }
+
+    fn is_idle_for(&self, limit: Duration) -> bool {
+        self.idle_until(limit).is_some_and(|until| until <= Instant::now())
     }
 
     fn http2(&self) -> MutexGuard<'_, Http2> {
