@@ -38,7 +38,7 @@ pub(crate) async fn retain(config: RetentionConfig, client: Client, clock: Arc<d
         match retention.look().await {
             Ok(0) => {}
             Ok(removed) => {
-                tracing::debug!(removed, "orchestrations were removed that ended long ago")
+                tracing::debug!(removed, "orchestrations were removed that ended long ago");
             }
             Err(ClientError::Stopping) => return,
             Err(error) => tracing::warn!("what ended long ago stays for now: {error}"),
