@@ -180,10 +180,10 @@ async fn entity_is_elsewhere_what_it_was_and_replaces_a_state_only_if_asked_to()
         assert_eq!(imported(&to, &lines, "").await?, json!([id]));
         to.process().kill_9().await?;
         to.restart().await?;
-        let read = to.client().get(&format!("/Database/{key}")).await?;
-        assert_eq!(read.json()?, json!(value));
         let again = export(&to, &format!("entities/Register/{key}")).await?;
         assert_eq!(behind_header(&again), behind_header(&lines));
+        let read = to.client().get(&format!("/Database/{key}")).await?;
+        assert_eq!(read.json()?, json!(value));
 
         to.client().put(&format!("/Database/{key}"), "two").await?;
         let (status, refusal) = import(&to, &lines, "").await?;

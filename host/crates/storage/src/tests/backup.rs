@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use everstate_engine::storage::{CommitBatch, EntityFilter, Storage, StoredInstance};
 use everstate_types::{EntityId, InstanceId, Payload};
@@ -14,11 +14,11 @@ use super::{
 use crate::large::LARGE_BYTES_MIN;
 use crate::verify;
 
-fn account(number: u64) -> InstanceId {
+fn account(number: usize) -> InstanceId {
     EntityId::new("Account", &number.to_string()).unwrap().instance_id()
 }
 
-fn balance(storage: &dyn Storage, number: u64) -> i64 {
+fn balance(storage: &dyn Storage, number: usize) -> i64 {
     match storage.load(&account(number)).unwrap() {
         Some(StoredInstance::Entity(record)) => {
             record.state.value.unwrap().as_str().parse().unwrap()
@@ -67,8 +67,8 @@ fn folder_that_is_there_is_refused_and_kept() {
 fn copies_made_under_load_are_consistent_and_have_what_came_before() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(&folder.path().join("data"));
-    let write = |batch: &[(u64, String)]| {
-        let row = |(number, state): &(u64, String)| {
+    let write = |batch: &[(usize, String)]| {
+        let row = |(number, state): &(usize, String)| {
             entity_row(&storage, &account(*number), Some(entity_record(state)))
         };
         let entities = batch.iter().map(row).collect();
@@ -79,18 +79,18 @@ fn copies_made_under_load_are_consistent_and_have_what_came_before() {
     }
     write(&[(10, "0".to_owned())]);
     let is_over = AtomicBool::new(false);
-    let transfers = AtomicU64::new(0);
+    let transfers = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut balances = [100_i64; 10];
-            let mut number = 0_u64;
+            let mut number = 0_usize;
             while !is_over.load(Ordering::Acquire) {
                 number += 1;
                 let (from, to) = (number % 10, (number * 7 + 3) % 10);
                 if from != to {
-                    balances[from as usize] -= 1;
-                    balances[to as usize] += 1;
-                    let state = |at: u64| (at, balances[at as usize].to_string());
+                    balances[from] -= 1;
+                    balances[to] += 1;
+                    let state = |at: usize| (at, balances[at].to_string());
                     write(&[state(from), state(to), (10, number.to_string())]);
                     transfers.store(number, Ordering::Release);
                 }
@@ -110,7 +110,7 @@ fn copies_made_under_load_are_consistent_and_have_what_came_before() {
             let copied = open(&copy);
             let sum: i64 = (0..10).map(|number| balance(&copied, number)).sum();
             assert_eq!(sum, 1_000, "copy {round}");
-            let counted = u64::try_from(balance(&copied, 10)).unwrap();
+            let counted = usize::try_from(balance(&copied, 10)).unwrap();
             assert!(counted >= before, "copy {round} has {counted} transfers of {before}");
             drop(copied);
             assert_eq!(verify(&copy).unwrap().problems, [""; 0]);

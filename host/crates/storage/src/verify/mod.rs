@@ -174,7 +174,8 @@ impl Examination<'_> {
         if let Err(cause) = rows.status() {
             let name = of.name();
             self.report.add_problem(format!(
-                "the stored family `{name}` cannot be read to its end, so part of it was not examined: {cause}"
+                "the stored family `{name}` cannot be read to its end, so part of it was not \
+                 examined: {cause}"
             ));
         }
     }

@@ -4,6 +4,7 @@ mod entities;
 mod inspect;
 mod locks;
 mod rewind;
+mod transfer;
 
 use everstate_types::{
     Action, ComponentHash, EntityId, EntityState, EventKind, ExecutionId, ExecutionStart, Failure,
