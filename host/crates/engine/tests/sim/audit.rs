@@ -263,9 +263,7 @@ fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[Histo
                 assert!(!in_turn && is_suspended, "cannot go on: {}", context());
                 is_suspended = false;
             }
-            EventKind::ExecutionCompleted { .. } => {
-                ends += 1;
-            }
+            EventKind::ExecutionCompleted { .. } => ends += 1,
             EventKind::ExecutionTerminated { .. } => {
                 assert!(!in_turn, "within a turn: {}", context());
                 is_suspended = false;
