@@ -223,7 +223,7 @@ impl Engine for FakeEngine {
         input: Payload,
     ) -> EngineAnswer<'a, ()> {
         let with = format!("{name} {}", input.as_str());
-        self.of_instances(move |instances| instances.change("raise", instance_id, with))
+        self.of_instances(move |instances| instances.change("raise", instance_id, &with))
     }
 
     fn terminate<'a>(
@@ -233,7 +233,7 @@ impl Engine for FakeEngine {
         recurse: bool,
     ) -> EngineAnswer<'a, ()> {
         let with = format!("{} {recurse}", text(reason.as_ref()));
-        self.of_instances(move |instances| instances.change("terminate", instance_id, with))
+        self.of_instances(move |instances| instances.change("terminate", instance_id, &with))
     }
 
     fn suspend<'a>(
@@ -242,7 +242,7 @@ impl Engine for FakeEngine {
         reason: Option<String>,
     ) -> EngineAnswer<'a, ()> {
         let with = reason.unwrap_or_default();
-        self.of_instances(move |instances| instances.change("suspend", instance_id, with))
+        self.of_instances(move |instances| instances.change("suspend", instance_id, &with))
     }
 
     fn resume<'a>(
@@ -251,7 +251,7 @@ impl Engine for FakeEngine {
         reason: Option<String>,
     ) -> EngineAnswer<'a, ()> {
         let with = reason.unwrap_or_default();
-        self.of_instances(move |instances| instances.change("resume", instance_id, with))
+        self.of_instances(move |instances| instances.change("resume", instance_id, &with))
     }
 
     fn rewind<'a>(
@@ -260,7 +260,7 @@ impl Engine for FakeEngine {
         reason: Option<String>,
     ) -> EngineAnswer<'a, ()> {
         let with = reason.unwrap_or_default();
-        self.of_instances(move |instances| instances.change("rewind", instance_id, with))
+        self.of_instances(move |instances| instances.change("rewind", instance_id, &with))
     }
 
     fn restart<'a>(

@@ -88,7 +88,7 @@ impl FakeInstances {
         &mut self,
         verb: &'static str,
         id: &InstanceId,
-        with: String,
+        with: &str,
     ) -> Result<(), ClientError> {
         let status = self.status_of(id).ok_or_else(|| ClientError::NotFound(id.clone()))?;
         let is_allowed = match verb {
@@ -107,7 +107,7 @@ impl FakeInstances {
     }
 
     pub(crate) fn purge(&mut self, id: &InstanceId, recurse: bool) -> Result<bool, ClientError> {
-        match self.change("purge", id, format!("{recurse}")) {
+        match self.change("purge", id, &recurse.to_string()) {
             Ok(()) => Ok(true),
             Err(ClientError::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
