@@ -209,3 +209,13 @@ async fn body_that_stops_coming_is_a_408() {
     assert_eq!((response.status, response.header("connection")), (408, Some("close")));
     assert!(server.functions.requests.lock().expect("no panic").is_empty());
 }
+
+#[tokio::test]
+async fn function_that_asks_for_a_key_is_not_called_without_one() {
+    let server = TestServer::start().await;
+    for target in ["/clients", "/clients?code=wrong", "/operators"] {
+        let response = server.get(target).await;
+        assert_eq!(response.status, 401, "{target}: {}", response.body);
+    }
+    assert!(server.functions.requests.lock().expect("no panic").is_empty());
+}

@@ -32,9 +32,6 @@ use super::instances::{FakeInstances, text};
 /// The state change that every answer of the fakes depends on.
 pub(crate) const SEQ: CommitSeq = CommitSeq(7);
 
-/// More than the buffers of a connection take.
-pub(crate) const LARGE_BYTES: usize = 16 * 1024 * 1024;
-
 /// Functions that do what their names say; all others answer with what they were asked.
 #[derive(Debug)]
 pub(crate) struct FakeFunctions {
@@ -82,7 +79,6 @@ impl HttpFunctions for FakeFunctions {
                 }
                 "Overloaded" => Err(HttpFunctionError::Overloaded),
                 "Missing" => Err(HttpFunctionError::NotFound(name)),
-                "Large" => Ok(answer(&[], &"x".repeat(LARGE_BYTES))),
                 "BadHeader" => Ok(answer(&[("x-a", "b\r\nx-evil: 1")], "")),
                 _ => Ok(answer(
                     &[

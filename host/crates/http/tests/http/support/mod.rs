@@ -73,7 +73,6 @@ impl TestServer {
             ("Overloaded", &["GET"], "overloaded"),
             ("Missing", &["GET"], "missing"),
             ("BadHeader", &["GET"], "bad-header"),
-            ("Large", &["GET"], "large"),
             ("ForClients", &["GET"], "clients"),
             ("ForOperators", &["GET"], "operators"),
         ])));
