@@ -51,7 +51,7 @@ impl Writers {
             Arc::new((0..count).map(|_| AtomicU64::new(0)).collect());
         let is_over = Arc::new(AtomicBool::new(false));
         let task = |key: usize| {
-            let (client, acknowledged) = (client.clone(), Arc::clone(&acknowledged));
+            let (client, acknowledged) = (*client, Arc::clone(&acknowledged));
             let is_over = Arc::clone(&is_over);
             tokio::spawn(async move {
                 let mut number = 0;

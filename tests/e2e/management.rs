@@ -49,10 +49,6 @@ impl Manager {
         self.send("GET", path, "").await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &str) -> Result<Reply> {
-        self.send("POST", path, body).await
-    }
-
     /// What the API answers with this status.
     pub(crate) async fn expect(
         &self,
