@@ -44,6 +44,7 @@ pub(crate) fn run(config: HostConfig) -> anyhow::Result<()> {
 
 async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
+    let about = about(&config)?;
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr().context("the socket has no address")?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
@@ -77,6 +78,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let upkeep = tokio::spawn(upkeep);
     let retaining = tokio::spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
     let services = Services {
+        about: Arc::new(about),
         backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
         deployments: Arc::new(deployer),
         functions: Arc::new(runtime.clone()),
@@ -119,6 +121,16 @@ async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
              address with --listen"
         ),
         _ => anyhow!("cannot listen on `{listen}`: {error}"),
+    })
+}
+
+fn about(config: &HostConfig) -> anyhow::Result<AboutHost> {
+    let here = std::env::current_dir().context("the working folder is gone")?;
+    Ok(AboutHost {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: SystemClock.now(),
+        functions: here.join(&config.functions),
+        data: here.join(&config.data),
     })
 }
 

@@ -287,7 +287,8 @@ mod tests {
         rows.add(Tone::Plain, ["a".to_owned(), "Running".to_owned()]);
         rows.add(Tone::Bad, ["long\nid\x1b[2J".to_owned(), "Failed".to_owned()]);
         let plain = Output { json: false, colour: false }.render(&rows);
-        let expected = "ID                  STATUS\na                   Running\nlong\\nid\\u{1b}[2J  Failed\n";
+        let expected =
+            "ID                 STATUS\na                  Running\nlong\\nid\\u{1b}[2J  Failed\n";
         assert_eq!(plain, expected);
     }
 

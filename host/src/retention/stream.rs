@@ -72,9 +72,9 @@ impl Stream {
         if to >= self.read_to {
             self.reading = Some(Reading { to, continuation: None });
         }
-        let later = self.waiting.split_off(&(now, InstanceId::from_guid(uuid::Uuid::max())));
-        let due = std::mem::replace(&mut self.waiting, later);
-        self.due.extend(due.into_iter().map(|(_, id)| id));
+        while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
+            self.due.extend(self.waiting.pop_first().map(|(_, id)| id));
+        }
     }
 
     /// What is to be read next; `None`: nothing before the next look.

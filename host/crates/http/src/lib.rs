@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod about;
 mod admission;
 mod api;
 mod backups;
@@ -46,6 +47,7 @@ mod tls;
 mod transfer;
 mod trigger;
 
+pub use about::AboutHost;
 pub use admission::LinkCodes;
 pub use backups::{BackupDone, BackupError, BackupFuture, Backups};
 pub use check_status::ManagementResponses;

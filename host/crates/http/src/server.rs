@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::about::AboutHost;
 use crate::api::Api;
 use crate::backups::Backups;
 use crate::config::HttpConfig;
@@ -39,6 +40,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// What the server needs of the rest of the host.
 #[derive(Clone)]
 pub struct Services {
+    /// What the host is.
+    pub about: Arc<AboutHost>,
     /// Makes backups.
     pub backups: Arc<dyn Backups>,
     /// Brings components in and takes them back.

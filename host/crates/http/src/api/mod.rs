@@ -37,6 +37,7 @@ use crate::server::Services;
 use crate::telemetry::UnderWay;
 use crate::template::Template;
 
+mod about;
 pub(crate) mod answers;
 mod backup;
 mod call;
@@ -67,6 +68,7 @@ const MODULES: &[Module] = &[
     transfer::MODULE,
     backup::MODULE,
     deployments::MODULE,
+    about::MODULE,
     health::MODULE,
     openapi::MODULE,
     telemetry::MODULE,

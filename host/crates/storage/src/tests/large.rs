@@ -164,8 +164,10 @@ fn freed_value_is_removed_once_its_commit_is_durable_and_not_before() {
     write_entity(&storage, Some(second.clone()));
     // A crash now brings the first one back.
     let left = killed(folder.path());
-    assert_eq!(load(&open(left.path()), &entity_id()), StoredInstance::Entity(first));
+    let restarted = open(left.path());
+    assert_eq!(load(&restarted, &entity_id()), StoredInstance::Entity(first));
     wait_for_files(left.path(), 1);
+    drop(restarted);
 
     storage.sync().unwrap();
     wait_for_files(folder.path(), 1);

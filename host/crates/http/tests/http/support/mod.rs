@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everstate_http::{
-    CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable, Services,
-    SharedRoutes, SharedWarnings, Telemetry, TlsConfig,
+    AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable,
+    Services, SharedRoutes, SharedWarnings, Telemetry, TlsConfig,
 };
-use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName};
+use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -78,7 +78,14 @@ impl TestServer {
         ])));
         let data = tempfile::tempdir().expect("a folder");
         let exposure = Exposure::new(address, data.path(), &config, tls, cors).expect("a good one");
+        let about = AboutHost {
+            version: "0.0.0",
+            started_at: Timestamp::default(),
+            functions: data.path().to_owned(),
+            data: data.path().to_owned(),
+        };
         let services = Services {
+            about: Arc::new(about),
             backups: Arc::new(FakeBackups),
             deployments: deployments.clone(),
             exposure,
