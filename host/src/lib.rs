@@ -39,6 +39,8 @@ pub use telemetry::LogFormat;
 pub fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough, `head` for instance.
+        Err(error) if cli::is_output_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::report_fatal(&cli::one_line(&error));
             ExitCode::FAILURE

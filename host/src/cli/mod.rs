@@ -31,6 +31,7 @@ use crate::config::{HostConfig, Overrides};
 use crate::{host, telemetry};
 
 pub(crate) use errors::one_line;
+pub(crate) use output::is_output_closed;
 
 /// A host for durable functions written as WebAssembly components.
 #[derive(Debug, Parser)]

@@ -10,6 +10,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+/// What is said if standard output cannot be written to.
+const OUTPUT_CLOSED: &str = "standard output is closed";
+
 /// How often the sign of progress turns.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -270,16 +273,24 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// Whether nobody reads what is written any more.
+pub(crate) fn is_output_closed(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    error.to_string() == OUTPUT_CLOSED && cause == Some(std::io::ErrorKind::BrokenPipe)
+}
+
 fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).context("standard output is closed")
+    out.write_all(bytes).and_then(|()| out.flush()).context(OUTPUT_CLOSED)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Error, ErrorKind};
+
     use serde_json::json;
 
-    use super::{Output, Rows, Tone, bytes, cell};
+    use super::{OUTPUT_CLOSED, Output, Rows, Tone, bytes, cell, is_output_closed};
 
     #[test]
     fn table_aligns_columns_and_keeps_a_row_on_a_line() {
@@ -290,6 +301,16 @@ mod tests {
         let expected =
             "ID                 STATUS\na                  Running\nlong\\nid\\u{1b}[2J  Failed\n";
         assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn output_that_nobody_reads_any_more_is_no_failure() {
+        let broken = |kind| anyhow::Error::new(Error::from(kind)).context(OUTPUT_CLOSED);
+        assert!(is_output_closed(&broken(ErrorKind::BrokenPipe)));
+        assert!(!is_output_closed(&broken(ErrorKind::StorageFull)));
+        // A connection to the host, say.
+        let other = anyhow::Error::new(Error::from(ErrorKind::BrokenPipe)).context("cannot ask");
+        assert!(!is_output_closed(&other));
     }
 
     #[test]
