@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use everstate_engine::TaskHub;
 use everstate_engine::clock::{Clock as _, SystemClock};
 use everstate_engine::storage::StorageError;
-use everstate_http::{Exposure, HttpServer, ManagementResponses, Services};
+use everstate_http::{AboutHost, Exposure, HttpServer, ManagementResponses, Services};
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
