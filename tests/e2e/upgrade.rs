@@ -1,6 +1,6 @@
 //! A data folder that an earlier build has written: everything in it is read, and goes on.
 //!
-//! `fixtures/data-format-3.tar.gz` was written by the build that introduced storage format 3, by
+//! `fixtures/data-format-4.tar.gz` was written by the build that introduced storage format 4, by
 //! `writes_the_fixture` below, with the components of that day: what waits in it is pinned to code that
 //! exists nowhere else. A change of the format adds a fixture and keeps this one. (Formats before this
 //! one were never released; the storage refuses them.)
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::options;
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/fixtures/data-format-3.tar.gz");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/fixtures/data-format-4.tar.gz");
 
 /// How long something may take that has everything it needs.
 const DEADLINE: Duration = Duration::from_secs(30);
