@@ -45,8 +45,7 @@ pub(crate) fn run(config: HostConfig) -> anyhow::Result<()> {
 async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let about = about(&config)?;
-    let listener = bind(&config.listen).await?;
-    let address = listener.local_addr().context("the socket has no address")?;
+    let (listener, address) = bind(&config.listen).await?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let of_guests = RuntimeConfig {
@@ -114,14 +113,16 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
+async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow!(
             "{listen} is unavailable: another process listens there; close it, or choose another \
              address with --listen"
         ),
         _ => anyhow!("cannot listen on `{listen}`: {error}"),
-    })
+    })?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    Ok((listener, address))
 }
 
 fn about(config: &HostConfig) -> anyhow::Result<AboutHost> {
