@@ -4,6 +4,7 @@ mod entities;
 mod inspect;
 mod locks;
 mod rewind;
+mod sections;
 mod transfer;
 
 use everstate_types::{
