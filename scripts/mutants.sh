@@ -137,6 +137,25 @@ mutants=(
   'partition/orchestration/events.rs|            section.is_granted \|= section.is_granted_by(&kind);\n|            let _ = section;\n|a section does not know that its lock is granted'
   'partition/orchestration/mod.rs|            && !state.record.awaits_lock\n||a turn begins before the lock is back'
   'partition/orchestration/mod.rs|                    state.record.awaits_lock = false;\n                    let row = state.append(Vec::new());\n|                    let row = state.append(Vec::new());\n                    state.record.awaits_lock = false;\n|that a lock is back is not stored'
+
+  'partition/orchestration/waiting.rs|WaitFor::Change(seen) => seen != state.seen(),|WaitFor::Change(_) => state.record.status.is_finished(),|who waits for a change is told at the end'
+  'partition/orchestration/lifecycle.rs|        state.record.component = Some(component);\n        let mut events|        let mut events|a migration does not change the code'
+  'partition/orchestration/lifecycle.rs|let body = state.proceed_with(Some(component), Vec::new());|let body = state.proceed_with(state.record.component.filter(\|_\| false), Vec::new());|an orchestration that is migrated before its start begins with its old code'
+  'partition/orchestration/lifecycle.rs|        effects.forgotten.push(turn.id.clone());\n        self.look_for_newer_code|        self.look_for_newer_code|a migrated orchestration goes on in the guest that it has'
+  'partition/orchestration/lifecycle.rs|status.is_finished() \&\& state.record.updated_at <= *before|*before > Timestamp::default() \&\& status.is_finished()|retention takes what ended a moment ago'
+  'partition/lifetime.rs|            self.store(freed, turn, effects);\n        }\n        effects.replies.push((reply_to, Reply::EntityPurged|            drop(freed);\n        }\n        effects.replies.push((reply_to, Reply::EntityPurged|an entity that was removed comes back after a crash'
+  'partition/lifetime.rs|            self.replace_expiry(None, turn.id, effects);\n            self.record = EntityRecord::default();|            self.record = EntityRecord::default();|the expiry of an entity that was removed stays'
+  'partition/lifetime.rs|        if reply_to.is_abandoned() {\n            return;\n        }\n        let existed|        let existed|an entity is removed for a client that has gone'
+  'partition/entity.rs|Request::PurgeEntity { reply_to, .. } => match self.next_holder() {|Request::PurgeEntity { reply_to, .. } => match self.next_holder().filter(\|_\| false) {|an entity is removed under its lock'
+
+  'partition/orchestration/transfer.rs|if !is_copy {|if true {|a result that came twice is exported twice'
+  'partition/orchestration/transfer.rs|            next.open.forget(completed_number(kind));\n||what an import brings the result of is asked for again'
+  'partition/orchestration/transfer.rs|next.unanswerable() {|next.unanswerable().filter(\|_\| false) {|an orchestration is imported that nobody can answer'
+  'partition/orchestration/transfer.rs|            self.terminate(moment, None, false, turn, effects);\n||an import over what runs does not end it'
+  'partition/orchestration/transfer.rs|                next.ask_again(turn.id, \&[], None, effects);\n||what an imported orchestration waits for is not asked for'
+  'partition/orchestration/transfer.rs|if next.awaits_proceed \|\| !waiting.is_empty() {|if next.awaits_proceed {|what had come in at an orchestration is lost with its import'
+  'partition/entity_transfer.rs|let freed = if is_same_value { large } else { before };|let freed = before;|an import of what is there already leaves its value behind'
+  'partition/entity_transfer.rs|self.is_busy() \|\| self.record.lock.is_some()|self.record.lock.is_some()|an entity at work is replaced'
 )
 
 mkdir "$copy/tree"

@@ -20,6 +20,7 @@ mod restore;
 mod retention;
 mod shutdown;
 mod telemetry;
+mod web_client;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use everstate_tests::certificate::write_certificate;
 use everstate_tests::guests;
 use everstate_tests::host::HostProcess;
 use everstate_tests::http::Reply;
@@ -209,19 +210,6 @@ async fn preflight_is_answered_by_the_host_for_configured_origins_only() -> Resu
     let answer = off.client().send("GET", "/Database/1", &headers, Bytes::new()).await?;
     assert_eq!(answer.header("access-control-allow-origin"), "");
     Ok(())
-}
-
-/// Writes a certificate for `localhost` and its key; gives the certificate.
-fn write_certificate(folder: &Path) -> Result<CertificateDer<'static>> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    for (name, text) in
-        [("key.pem", made.signing_key.serialize_pem()), ("cert.pem", made.cert.pem())]
-    {
-        let staged = folder.join("staged");
-        fs::write(&staged, text)?;
-        fs::rename(staged, folder.join(name))?;
-    }
-    Ok(CertificateDer::from_pem_file(folder.join("cert.pem"))?)
 }
 
 /// What `GET path` answers by HTTPS to a client that trusts this certificate only.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::get;
+use everstate_tests::certificate::write_certificate;
 use everstate_tests::collector::{Collector, Span};
 use everstate_tests::guests;
 use everstate_tests::host::{HostProcess, START_DEADLINE};
@@ -97,6 +98,25 @@ async fn trace_goes_from_the_request_to_all_that_it_started_and_has_each_span_on
         appended.iter().map(|span| (span.instance_id.as_str(), &span.parent)).collect();
     let second = &journeys[1].span_id;
     assert_eq!(above, [("@ledger@first-a", &child.span_id), ("@ledger@second-a", second)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn collector_behind_https_is_trusted_by_its_certificate_only() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    write_certificate(folder.path())?;
+    let collector = Collector::start_tls(folder.path()).await?;
+    let ca = format!("otlp_ca_file = \"{}/cert.pem\"\n", folder.path().display());
+    let trusting = format!("{}{ca}", collector.settings());
+    let host = HostProcess::start(options(&[guests::DATABASE]).config(&trusting)).await?;
+    traced(&host, "PUT", "/Database/1", "\"x\"").await?;
+    spans(&collector, "Database_PUT_Orchestrator", 1).await?;
+
+    let config = collector.settings();
+    let stranger = HostProcess::start(options(&[guests::DATABASE]).config(&config)).await?;
+    traced(&stranger, "GET", "/Database/1", "").await?;
+    stranger.says(&["the collector does not take spans", "InvalidCertificate"]).await?;
+    assert!(collector.of_trace(TRACE).iter().all(|span| span.name != "Database_GET_Orchestrator"));
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! [`Collector`]: a double of an OpenTelemetry collector, which keeps the spans that it is sent as JSON.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -8,8 +10,14 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use axum::serve::Listener;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A span as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +39,7 @@ pub struct Span {
 /// Where hosts send their spans. Ends with the test.
 #[derive(Clone, Debug)]
 pub struct Collector {
-    address: SocketAddr,
+    url: String,
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
@@ -42,19 +50,45 @@ impl Collector {
     /// If there is none.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let collector = Self { address: listener.local_addr()?, spans: Arc::default() };
-        let routes = Router::new().route("/v1/traces", post(take)).with_state(collector.clone());
+        let collector = Self::at(format!("http://{}", listener.local_addr()?));
+        let routes = collector.routes();
         drop(tokio::spawn(async move { axum::serve(listener, routes).await }));
         Ok(collector)
     }
 
-    /// The settings of a host that sends its spans here.
+    /// Listens on a free port by HTTPS, with the `cert.pem` and `key.pem` of a folder.
+    ///
+    /// # Errors
+    /// If there is none, or the files are no certificate and its key.
+    pub async fn start_tls(folder: &Path) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let collector = Self::at(format!("https://localhost:{}", listener.local_addr()?.port()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certificate = CertificateDer::from_pem_file(folder.join("cert.pem"))?;
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)?;
+        let listener = TlsListener { listener, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        let routes = collector.routes();
+        drop(tokio::spawn(async move { axum::serve(listener, routes).await }));
+        Ok(collector)
+    }
+
+    fn at(url: String) -> Self {
+        Self { url, spans: Arc::default() }
+    }
+
+    fn routes(&self) -> Router {
+        Router::new().route("/v1/traces", post(take)).with_state(self.clone())
+    }
+
+    /// The settings of a host that sends its spans here; the last section is `[telemetry]`.
     #[must_use]
     pub fn settings(&self) -> String {
-        format!(
-            "\n[telemetry]\notlp_endpoint = \"http://{}\"\notlp_protocol = \"http/json\"\n",
-            self.address
-        )
+        let url = &self.url;
+        format!("\n[telemetry]\notlp_endpoint = \"{url}\"\notlp_protocol = \"http/json\"\n")
     }
 
     /// The spans of a trace so far.
@@ -62,6 +96,30 @@ impl Collector {
     pub fn of_trace(&self, trace_id: &str) -> Vec<Span> {
         let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
+    }
+}
+
+/// Takes connections whose handshake succeeds.
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`history`]: what clients saw, and whether it can be.
 //! - [`wait`]: waiting for conditions.
 
+pub mod certificate;
 pub mod collector;
 pub mod driver;
 pub mod foreign;

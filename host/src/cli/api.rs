@@ -3,19 +3,18 @@
 
 use std::fmt::Display;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::http;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::errors;
 use super::output::Output;
+use crate::web_client;
 
 /// Where a host listens if nothing else is said.
 const DEFAULT_HOST: &str = "http://127.0.0.1:7071";
@@ -31,13 +30,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What may stand in a segment of a path or in a value of a query as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// Where this system may keep the certificates that it trusts, if `SSL_CERT_FILE` does not say.
-const SYSTEM_CERTIFICATES: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// What every command takes that talks to a host.
 #[derive(Debug, Args)]
@@ -89,22 +81,11 @@ pub(crate) struct Api {
 impl Api {
     fn new(args: &HostArgs) -> anyhow::Result<Self> {
         let base = args.url();
-        let uri: http::Uri =
-            base.parse().map_err(|error| anyhow!("`{base}` is no address of a host: {error}"))?;
-        let Some(name) = uri.host() else {
-            bail!("`{base}` is no address of a host: give one like {DEFAULT_HOST}");
-        };
-        // What runs on this machine is not behind the proxy that leads out of it.
-        let is_local = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
-        let mut config = ureq::Agent::config_builder()
+        let config = web_client::to(&base, args.ca.as_deref(), "--ca")
+            .map_err(|error| error.context(format!("the host `{base}`")))?
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .user_agent(concat!("everstate/", env!("CARGO_PKG_VERSION")))
-            .proxy(if is_local { None } else { ureq::Proxy::try_from_env() });
-        if uri.scheme_str() == Some("https") {
-            config = config.tls_config(tls(args.ca.as_deref())?);
-        }
+            .timeout_connect(Some(CONNECT_TIMEOUT));
         let key = args.key.clone().or_else(|| variable(KEY_VARIABLE));
         Ok(Self { agent: config.build().into(), base, key })
     }
@@ -273,32 +254,6 @@ impl Reply {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Trusts the certificates of the file, or those that the system trusts.
-fn tls(file: Option<&Path>) -> anyhow::Result<TlsConfig> {
-    let file = match file {
-        Some(file) => file.to_owned(),
-        None => std::env::var_os("SSL_CERT_FILE")
-            .map(PathBuf::from)
-            .or_else(|| SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.is_file()))
-            .context("no trusted certificates are on this system: name a PEM file with --ca")?,
-    };
-    let pem = std::fs::read(&file)
-        .with_context(|| format!("cannot read the certificates {}", file.display()))?;
-    let trusted: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if trusted.is_empty() {
-        bail!("{} has no certificates: give a PEM file", file.display());
-    }
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(trusted)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! [`TelemetryConfig`]: what an operator may set about seeing inside.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Deserializer};
 
 /// The section `[telemetry]`.
@@ -9,6 +11,9 @@ pub struct TelemetryConfig {
     /// The collector that spans are sent to: `http://localhost:4318`. Empty: what
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` says, or nowhere. Default: empty.
     pub otlp_endpoint: String,
+    /// The certificates, PEM, that a collector behind `https://` is to be trusted by. Default: what
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE` says, or those that the system trusts.
+    pub otlp_ca_file: Option<PathBuf>,
     /// `http/protobuf` or `http/json`. Default: `http/protobuf`.
     pub otlp_protocol: OtlpProtocol,
     /// Which part of the requests without a trace begins one, 0 to 1. Default: 1.
@@ -37,6 +42,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             otlp_endpoint: String::new(),
+            otlp_ca_file: None,
             otlp_protocol: OtlpProtocol::default(),
             sample_ratio: 1.0,
             service_name: String::new(),

@@ -3,6 +3,7 @@
 //! Nothing of it decides anything, and nobody waits for it: what cannot be kept up with is dropped and
 //! counted. Log lines of the host itself are in `telemetry.rs`.
 
+mod collector;
 mod config;
 mod guest_logs;
 mod metrics;

@@ -3,16 +3,17 @@
 //! Work hands its spans over and goes on; a task sends them in batches. What it cannot keep up with, and
 //! what the collector does not take, is dropped and counted: a trace is a help, not a promise.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use everstate_engine::trace::{FinishedSpan, SpanKind, SpanSink};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind as OtlpKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::sync::Mutex;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::collector::CollectorClient;
 use super::config::{OtlpProtocol, TelemetryConfig};
 use super::metrics::ObserverMetrics;
 
@@ -41,9 +43,14 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the path of a collector's endpoint leads.
 const TRACES_PATH: &str = "/v1/traces";
 
-/// The variables of OpenTelemetry that name a collector.
-const ENDPOINT_VARIABLES: [&str; 2] =
-    ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// The variable of OpenTelemetry that names a collector.
+const ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The one that says where exactly a collector takes spans.
+const TRACES_ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+/// The one that names the certificates which a collector is to be trusted by.
+const CA_VARIABLE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 
 /// Attributes whose values are numbers.
 const NUMBERS: [&str; 1] = ["http.response.status_code"];
@@ -73,20 +80,20 @@ impl SpanExport {
         config: &TelemetryConfig,
         metrics: ObserverMetrics,
     ) -> anyhow::Result<Option<Arc<Self>>> {
-        let is_named = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        if config.otlp_endpoint.is_empty() && !ENDPOINT_VARIABLES.into_iter().any(is_named) {
-            return Ok(None);
-        }
+        let Some(url) = traces_url(config) else { return Ok(None) };
         let protocol = match config.otlp_protocol {
             OtlpProtocol::Protobuf => Protocol::HttpBinary,
             OtlpProtocol::Json => Protocol::HttpJson,
         };
-        let builder = SpanExporter::builder().with_http();
-        let mut builder = builder.with_protocol(protocol).with_timeout(EXPORT_TIMEOUT);
-        if !config.otlp_endpoint.is_empty() {
-            builder = builder.with_endpoint(traces_url(&config.otlp_endpoint)?);
-        }
-        let mut exporter = builder.build().context("the setting `telemetry.otlp_endpoint`")?;
+        let ca = config.otlp_ca_file.clone().or_else(|| variable(CA_VARIABLE).map(PathBuf::from));
+        let client = CollectorClient::new(&url, ca.as_deref(), EXPORT_TIMEOUT)
+            .context("the setting `telemetry.otlp_endpoint`")?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client);
+        let mut exporter = exporter
+            .with_protocol(protocol)
+            .with_endpoint(url)
+            .build()
+            .context("the settings of the collector")?;
         exporter.set_resource(&resource(config));
         let (waiting, to_send) = channel(WAITING_MAX);
         let task = tokio::spawn(send_all(exporter, to_send, metrics.clone()));
@@ -170,24 +177,29 @@ async fn fill(batch: &mut Vec<SpanData>, from: &mut Receiver<Message>) -> bool {
     timeout(BATCH_DELAY, more).await.unwrap_or(true)
 }
 
-fn traces_url(endpoint: &str) -> anyhow::Result<String> {
-    let endpoint = endpoint.trim_end_matches('/');
-    if !endpoint.starts_with("http://") {
-        return Err(anyhow!(
-            "the setting `telemetry.otlp_endpoint`: `{endpoint}` is no http:// URL; send spans to a \
-             collector nearby, which passes them on"
-        ));
-    }
-    if endpoint.ends_with(TRACES_PATH) {
-        return Ok(endpoint.to_owned());
-    }
-    Ok(format!("{endpoint}{TRACES_PATH}"))
+/// Where spans are sent: what the configuration says, or the environment; `None`: nowhere.
+fn traces_url(config: &TelemetryConfig) -> Option<String> {
+    let named = Some(config.otlp_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
+    let base = match named {
+        Some(endpoint) => endpoint,
+        None => match variable(TRACES_ENDPOINT_VARIABLE) {
+            // It is used as it is.
+            Some(url) => return Some(url),
+            None => variable(ENDPOINT_VARIABLE)?,
+        },
+    };
+    let base = base.trim_end_matches('/');
+    Some(if base.ends_with(TRACES_PATH) { base.to_owned() } else { format!("{base}{TRACES_PATH}") })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn resource(config: &TelemetryConfig) -> Resource {
-    let of_environment = || std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
     let name = Some(config.service_name.clone()).filter(|name| !name.is_empty());
-    let name = name.or_else(of_environment).unwrap_or_else(|| "everstate".to_owned());
+    let name =
+        name.or_else(|| variable("OTEL_SERVICE_NAME")).unwrap_or_else(|| "everstate".to_owned());
     Resource::builder()
         .with_service_name(name)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
