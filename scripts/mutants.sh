@@ -140,9 +140,9 @@ mutants=(
 
   'partition/orchestration/waiting.rs|WaitFor::Change(seen) => seen != state.seen(),|WaitFor::Change(_) => state.record.status.is_finished(),|who waits for a change is told at the end'
   'partition/orchestration/lifecycle.rs|        state.record.component = Some(component);\n        let mut events|        let mut events|a migration does not change the code'
-  'partition/orchestration/lifecycle.rs|let body = state.proceed_with(Some(component), Vec::new());|let body = state.proceed_with(state.record.component.filter(\|_\| false), Vec::new());|an orchestration that is migrated before its start begins with its old code'
+  'partition/orchestration/lifecycle.rs|            effects.sent.push(Message { target: turn.id.clone(), body });\n        }\n        let row = state.append(events);|            drop(body);\n        }\n        let row = state.append(events);|an orchestration that is migrated before its start begins with its old code'
   'partition/orchestration/lifecycle.rs|        effects.forgotten.push(turn.id.clone());\n        self.look_for_newer_code|        self.look_for_newer_code|a migrated orchestration goes on in the guest that it has'
-  'partition/orchestration/lifecycle.rs|status.is_finished() \&\& state.record.updated_at <= *before|*before > Timestamp::default() \&\& status.is_finished()|retention takes what ended a moment ago'
+  'partition/orchestration/lifecycle.rs|status.is_finished() \&\& state.record.updated_at <= *before|status.is_finished() \|\| state.record.updated_at <= *before|retention takes what ended a moment ago'
   'partition/lifetime.rs|            self.store(freed, turn, effects);\n        }\n        effects.replies.push((reply_to, Reply::EntityPurged|            drop(freed);\n        }\n        effects.replies.push((reply_to, Reply::EntityPurged|an entity that was removed comes back after a crash'
   'partition/lifetime.rs|            self.replace_expiry(None, turn.id, effects);\n            self.record = EntityRecord::default();|            self.record = EntityRecord::default();|the expiry of an entity that was removed stays'
   'partition/lifetime.rs|        if reply_to.is_abandoned() {\n            return;\n        }\n        let existed|        let existed|an entity is removed for a client that has gone'

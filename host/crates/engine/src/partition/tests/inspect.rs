@@ -3,7 +3,9 @@
 
 use everstate_types::{Action, EntityId, FunctionName, InstanceId, Payload, Tags, Timestamp};
 
-use super::{Bench, Caller, Turn, call_register, gives, limits, orchestration, register, waits};
+use super::{
+    Bench, Caller, GONE, Turn, call_register, gives, limits, orchestration, register, waits,
+};
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::explain::ReasonKind;
@@ -55,8 +57,12 @@ fn kinds(explained: &Explained) -> Vec<ReasonKind> {
 }
 
 fn purge(bench: &mut Bench, caller: u32) -> Turn {
+    purge_for(bench, Caller(caller))
+}
+
+fn purge_for(bench: &mut Bench, reply_to: Caller) -> Turn {
     let instance_id = register().instance_id();
-    bench.turn(Input::Request(Request::PurgeEntity { instance_id, reply_to: Caller(caller) }))
+    bench.turn(Input::Request(Request::PurgeEntity { instance_id, reply_to }))
 }
 
 #[test]
@@ -204,6 +210,18 @@ fn purged_entity_is_gone_when_what_came_before_is_done() {
         panic!("the operation behind runs")
     };
     assert_eq!(item.state.value, None, "it finds nothing");
+}
+
+/// It was told that nothing happened, or that nobody knows: it may have put something there since.
+#[test]
+fn purge_of_a_client_that_has_gone_is_left_out_when_its_turn_comes() {
+    let mut bench = Bench::new();
+    bench.call("set", 1);
+    let operation = bench.turn(Input::Loaded(register().instance_id(), None));
+    purge_for(&mut bench, GONE);
+    let done = bench.operated(&operation, gives(Some("7"), Ok(None)));
+    let [Change::Entity { row, .. }] = done.changes.as_slice() else { panic!("one row") };
+    assert!(row.record.is_some(), "the state stays");
 }
 
 #[test]

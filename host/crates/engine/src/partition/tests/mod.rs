@@ -2,6 +2,7 @@
 
 mod entities;
 mod inspect;
+mod lifecycle;
 mod locks;
 mod rewind;
 mod sections;
@@ -26,9 +27,12 @@ use crate::storage::CommitSeq;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller(u32);
 
+/// A client that has gone by the time it could be answered.
+const GONE: Caller = Caller(u32::MAX);
+
 impl ReplyTo for Caller {
     fn is_abandoned(&self) -> bool {
-        false
+        *self == GONE
     }
 }
 

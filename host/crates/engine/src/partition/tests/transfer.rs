@@ -1,7 +1,8 @@
 //! Instances that leave one partition and come into another.
 
 use everstate_types::{
-    Action, EntityRecord, FunctionName, LargeId, MessageBody, Payload, RuntimeStatus, Timestamp,
+    Action, EntityRecord, FunctionName, LargeId, Message, MessageBody, MessageId, MessageKey,
+    Payload, RuntimeStatus, Timestamp,
 };
 
 use super::super::{Input, Reply, Request, Transfer};
@@ -120,6 +121,44 @@ fn event_that_no_turn_has_seen_comes_along_and_makes_a_turn() {
 }
 
 #[test]
+fn result_that_no_turn_has_seen_comes_along_once_and_is_not_asked_for_again() {
+    let mut from = Bench::new();
+    let asked = waiting_for(&mut from, vec![activity(), timer()]);
+    let raised = from.turn(Input::Request(Request::RaiseEvent {
+        instance_id: orchestration("a"),
+        name: "go".to_owned(),
+        input: Payload::from("1"),
+        reply_to: Caller(2),
+    }));
+    // A turn runs while the result comes, and comes again after a crash of who sent it.
+    from.deliver(&raised);
+    let task = asked.messages.iter().find_map(|(_, message)| match &message.body {
+        MessageBody::ActivityTask(task) => Some(task.clone()),
+        _ => None,
+    });
+    let task = task.expect("an activity");
+    let body = MessageBody::ActivityResult {
+        execution_id: task.execution_id,
+        scheduled_id: task.scheduled_id,
+        request_id: task.request_id,
+        result: Ok(Payload::from("2")),
+    };
+    for key in [1_000, 1_001] {
+        let message = Message { target: orchestration("a"), body: body.clone() };
+        from.turn(Input::Message(MessageKey::Sent(MessageId(key)), message));
+    }
+    let exported = export(&mut from);
+    let told: Vec<_> = exported.waiting.iter().map(kind).collect();
+    assert_eq!(told, ["EventRaised", "ActivityCompleted"]);
+    let mut to = Bench::new();
+    let imported = import(&mut to, &exported, false);
+    let is_asked =
+        |(_, message): &(_, Message)| matches!(message.body, MessageBody::ActivityTask(_));
+    assert!(!imported.messages.iter().any(is_asked), "{:?}", imported.messages);
+    assert_eq!(imported.effects.delayed, asked.effects.delayed, "the timer is");
+}
+
+#[test]
 fn one_that_has_not_begun_begins_elsewhere() {
     let mut from = Bench::new();
     from.start("a", 1);
@@ -173,6 +212,14 @@ fn one_that_is_alive_is_replaced_only_if_asked_to_and_one_that_has_ended_always(
     let replaced = import(&mut to, &exported, true);
     assert!(is_accepted(&replaced));
     assert_eq!(*export(&mut to), *exported);
+
+    let mut busy = Bench::new();
+    let waiting = waiting_for(&mut busy, vec![activity(), timer()]);
+    let [(key, _)] = waiting.effects.delayed.as_slice() else { panic!("a timer") };
+    let replaced = import(&mut busy, &exported, true);
+    assert!(is_accepted(&replaced));
+    let taken_back = Change::Consumed(MessageKey::Delayed(*key));
+    assert!(replaced.changes.contains(&taken_back), "what was there is terminated");
 
     let mut ended = Bench::new();
     let started = ended.start("a", 3);
