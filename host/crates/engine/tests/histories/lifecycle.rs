@@ -269,6 +269,20 @@ fn orchestration_that_is_migrated_before_its_start_begins_with_the_new_code() {
     assert_eq!(status(&mut bench, "Patient"), RuntimeStatus::Running);
 }
 
+/// The start names the code of its time, and has come already.
+#[test]
+fn orchestration_that_is_migrated_while_its_start_waits_begins_with_the_new_code() {
+    let mut bench = Bench::new(&[("Patient", patient)]);
+    bench.start_with("Patient", "null", Some(1_000), ConflictPolicy::Fail).expect("started");
+    bench.change("Patient", LifecycleChange::Suspend { reason: None }).expect("alive");
+    bench.pass(1_000);
+    bench.component = ComponentHash([2; 32]);
+    bench.change("Patient", migrate(2)).expect("alive");
+    bench.change("Patient", LifecycleChange::Resume { reason: None }).expect("paused");
+    assert_eq!(bench.components, [ComponentHash([2; 32])]);
+    assert_eq!(status(&mut bench, "Patient"), RuntimeStatus::Running);
+}
+
 #[test]
 fn paused_orchestration_is_migrated_and_stays_paused() {
     let mut bench = Bench::new(&[("Patient", patient)]);
