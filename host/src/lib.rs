@@ -14,6 +14,7 @@ mod deployments;
 mod functions;
 mod host;
 mod integrity;
+mod line_queue;
 mod listing;
 mod observe;
 mod restore;

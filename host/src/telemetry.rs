@@ -1,10 +1,14 @@
-//! Log lines. They go to standard error; standard output is for what a user asked to see.
+//! Log lines. They go to standard error; standard output is for what a user asked to see. A host never
+//! waits for whoever reads the two.
 
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use everstate_engine::clock::{Clock as _, SystemClock};
+use prometheus_client::metrics::counter::Counter;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -13,6 +17,20 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::line_queue::LineQueue;
+
+/// How long the last lines may take when the process ends.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Standard error and standard output of a host, of which a process has one each.
+static STREAMS: OnceLock<Streams> = OnceLock::new();
+
+#[derive(Debug)]
+struct Streams {
+    log: Arc<LineQueue>,
+    out: Arc<LineQueue>,
+}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -25,16 +43,38 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging.
+/// Starts logging, and the threads that write to standard error and standard output.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| anyhow!("the setting `log`: {error}"))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = LineQueue::start(std::io::stderr(), |lines| {
+        tracing::warn!(lines, "lines of the log are missing here: standard error was not read");
+    })
+    .context("standard error")?;
+    let out = LineQueue::start(std::io::stdout(), |texts| {
+        tracing::warn!(texts, "texts are missing on standard output: it was not read");
+    })
+    .context("standard output")?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Arc::clone(&log));
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.event_format(JsonLines).try_init(),
     };
-    started.map_err(|error| anyhow!("logging cannot start: {error}"))
+    started.map_err(|error| anyhow!("logging cannot start: {error}"))?;
+    STREAMS.set(Streams { log, out }).map_err(|_| anyhow!("logging was started already"))
+}
+
+/// Counts the lines that were not logged because standard error was not read.
+pub(crate) fn dropped_lines() -> Counter {
+    STREAMS.get().map(|streams| streams.log.dropped()).unwrap_or_default()
+}
+
+/// Lets out what was logged and printed so far, unless nobody reads it.
+pub(crate) fn finish() {
+    if let Some(Streams { log, out }) = STREAMS.get() {
+        out.flush(LAST_LINES);
+        log.flush(LAST_LINES);
+    }
 }
 
 /// Writes each event as an object of JSON: `timestamp`, `level`, `target`, `message`, and its fields as
@@ -99,15 +139,22 @@ impl Fields {
 
 /// Writes the one line that says why the process ends.
 pub(crate) fn report_fatal(message: &str) {
-    // Where standard error is gone, nobody is left to tell.
-    drop(writeln!(std::io::stderr().lock(), "everstate: {message}"));
+    let line = format!("everstate: {message}\n");
+    match STREAMS.get() {
+        Some(Streams { log, .. }) => {
+            log.push(line.as_bytes());
+            finish();
+        }
+        // Where standard error is gone, nobody is left to tell.
+        None => drop(std::io::stderr().lock().write_all(line.as_bytes())),
+    }
 }
 
-/// Writes text for the user to standard output.
+/// Writes text for the user of a host to standard output.
 pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // A closed standard output must not end a server.
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    if let Some(Streams { out, .. }) = STREAMS.get() {
+        out.push(text.as_bytes());
+    }
 }
 
 #[cfg(test)]

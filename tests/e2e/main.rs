@@ -44,6 +44,7 @@ mod guest_logs;
 mod inspect;
 mod keys;
 mod lifecycle;
+mod log_reader;
 mod management;
 mod management_instances;
 mod management_lifecycle;

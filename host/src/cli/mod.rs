@@ -117,7 +117,9 @@ fn run_host(args: RunArgs) -> anyhow::Result<()> {
     let overrides = Overrides { functions: args.functions, data: args.data, listen: args.listen };
     let config = HostConfig::load(args.config, std::env::vars_os(), overrides)?;
     telemetry::start(&config.log, config.log_format)?;
-    host::run(config)
+    let result = host::run(config);
+    telemetry::finish();
+    result
 }
 
 #[cfg(test)]

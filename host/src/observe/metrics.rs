@@ -23,6 +23,7 @@ pub(crate) struct ObserverMetrics {
     pub(super) spans_dropped: Counter,
     pub(super) log_lines: Counter,
     pub(super) log_lines_dropped: Counter,
+    pub(super) host_lines_dropped: Counter,
 }
 
 impl ObserverMetrics {
@@ -35,6 +36,8 @@ impl ObserverMetrics {
         to.register("guest_log_lines", help, self.log_lines.clone());
         let help = "Lines of guests that were not kept: too many at a time, or the disk refused";
         to.register("guest_log_lines_dropped", help, self.log_lines_dropped.clone());
+        let help = "Lines of the host's log that were dropped because standard error was not read";
+        to.register("log_lines_dropped", help, self.host_lines_dropped.clone());
     }
 }
 

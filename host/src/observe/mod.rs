@@ -25,6 +25,7 @@ use everstate_storage::RocksStorage;
 
 use self::metrics::{ObserverMetrics, renderer};
 use self::spans::SpanExport;
+use crate::telemetry;
 
 /// Everybody who is told what happens.
 #[derive(Debug)]
@@ -40,7 +41,10 @@ pub(crate) struct Observing {
 impl Observing {
     /// Begins to observe. Logs of guests are kept in a folder of `data`.
     pub(crate) fn start(config: &TelemetryConfig, data: &Path) -> anyhow::Result<Self> {
-        let own = ObserverMetrics::default();
+        let own = ObserverMetrics {
+            host_lines_dropped: telemetry::dropped_lines(),
+            ..ObserverMetrics::default()
+        };
         let logs = match config.guest_logs_bytes_max {
             0 => None,
             bytes_max => Some(KeptLogs::open(&data.join("logs"), bytes_max, own.clone())?),
