@@ -16,10 +16,13 @@ use crate::api::ApiRoute;
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
 
-/// Reads what guests logged.
+/// Reads what guests logged, and forgets it.
 pub trait GuestLogs: Send + Sync + fmt::Debug + 'static {
     /// The newest lines of an instance, oldest first, at most `top`. May read files.
     fn newest(&self, instance_id: &InstanceId, top: usize) -> Vec<GuestLogEntry>;
+
+    /// Shows no line any more that was logged for this instance so far. May write files.
+    fn forget(&self, instance_id: &InstanceId);
 }
 
 /// A line that a guest logged.

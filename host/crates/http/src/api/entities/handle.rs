@@ -10,6 +10,7 @@ use everstate_engine::ClientError;
 use everstate_engine::client::SignalOptions;
 use everstate_types::{EntityId, IdError, Payload};
 use serde::de::IgnoredAny;
+use tokio::task::spawn_blocking;
 
 use super::document::{ShownEntity, entity_document, failure_document, list_document};
 use super::query::EntityListing;
@@ -70,6 +71,11 @@ async fn purge(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     let entity = entity_id(&call).map_err(|_| no_entity(&call))?;
     if !api.settled(api.services.engine.purge_entity(&entity).await).await? {
         return Err(no_entity(&call));
+    }
+    if let Some(logs) = api.services.telemetry.logs.clone() {
+        let instance_id = entity.instance_id();
+        let forgotten = spawn_blocking(move || logs.forget(&instance_id)).await;
+        forgotten.map_err(|panic| ApiError::internal("logs_stay", panic.to_string()))?;
     }
     tracing::info!(%entity, "an entity was purged over the management API");
     Ok(document(StatusCode::OK, r#"{"entitiesDeleted":1}"#))
