@@ -24,6 +24,7 @@ use crate::large::{LARGE_BYTES_MIN, LargeValues};
 use crate::mark::{self, CommitMark};
 use crate::metrics::StorageMetrics;
 use crate::sweep::Sweeper;
+use crate::witness::Witness;
 use crate::{meta, options, recovery};
 
 /// Ids of large values that are reserved together, so that few of them cost a write.
@@ -47,6 +48,9 @@ pub struct RocksStorage {
     /// The last commit that is certainly durable.
     synced: AtomicU64,
 
+    /// Knows that too when the log does not.
+    witness: Witness,
+
     metrics: StorageMetrics,
 }
 
@@ -66,6 +70,7 @@ impl RocksStorage {
     pub fn open(path: impl AsRef<Path>, config: &StorageConfig) -> Result<Self> {
         let path = path.as_ref();
         fs::create_dir_all(path).map_err(|cause| Error::Create { path: path.to_owned(), cause })?;
+        format::refuse_remains(path)?;
         format::refuse_other_families(path)?;
         let db = open_or_repair(path, config)?;
         format::write_into_new(&db)?;
@@ -74,6 +79,8 @@ impl RocksStorage {
         let encoder = BatchEncoder::new(recovery::read_stateless(&db)?);
         let db = Arc::new(db);
         let sweeper = Sweeper::start(Arc::clone(&db))?;
+        // RocksDB has written all that it found in the log into files.
+        let witness = Witness::open(path, last)?;
         tracing::debug!(path = %path.display(), last, "the data folder is open");
         Ok(Self {
             path: path.to_owned(),
@@ -82,8 +89,8 @@ impl RocksStorage {
             db,
             encoder: Mutex::new(encoder),
             written: AtomicU64::new(last),
-            // RocksDB has written all that it found in the log into files.
             synced: AtomicU64::new(last),
+            witness,
             metrics: StorageMetrics::default(),
         })
     }
@@ -133,7 +140,9 @@ impl RocksStorage {
     fn sync_writes(&self) -> Result<()> {
         let written = self.written.load(Ordering::Acquire);
         self.db.flush_wal(true).map_err(Error::Write)?;
-        self.synced.fetch_max(written, Ordering::AcqRel);
+        if self.synced.fetch_max(written, Ordering::AcqRel) < written {
+            self.witness.note(written)?;
+        }
         self.large.note_durable(written);
         Ok(())
     }
@@ -227,22 +236,26 @@ pub(crate) fn family(db: &DB, family: Family) -> &ColumnFamily {
 
 /// Opens the database, with a log that a crash tore at its end or that is whole.
 fn open_or_repair(path: &Path, config: &StorageConfig) -> Result<DB> {
-    let promised = mark::promised_by_logs(path)?;
+    let known = mark::known_before_open(path)?;
+    mark::refuse_missing_log(path, known)?;
     let mut opened = open_database(path, config, DBRecoveryMode::TolerateCorruptedTailRecords);
     if let Err(cause) = &opened
         && cause.kind() == ErrorKind::Corruption
-        && mark::last_before_bad_record(path).is_ok_and(|last| last >= promised)
+        && mark::last_before_bad_record(path).is_ok_and(|last| last >= known.synced)
     {
-        tracing::warn!(
-            %cause,
-            "the end of the log is torn, as the loss of power leaves it; \
-             what was being written then is dropped"
-        );
-        opened = open_database(path, config, DBRecoveryMode::PointInTime);
+        let without_end = open_database(path, config, DBRecoveryMode::PointInTime);
+        if without_end.is_ok() {
+            tracing::warn!(
+                %cause,
+                "the end of the log is torn, as the loss of power leaves it; \
+                 what was being written then is dropped"
+            );
+        }
+        opened = without_end;
     }
     let db = opened.map_err(|cause| open_error(path, cause))?;
     format::refuse_other_version(path, &db)?;
-    mark::refuse_lost_commits(&db, promised)?;
+    mark::refuse_lost_commits(&db, known.synced)?;
     Ok(db)
 }
 

@@ -44,6 +44,38 @@ pub enum Error {
         supported: u32,
     },
 
+    /// Something is left of a database, but not what names its files.
+    #[error(
+        "the data folder {} is damaged: the file CURRENT is missing, though there is {left}; a new \
+         database would begin there and remove what is left. Put back what is missing, or restore a \
+         backup",
+        path.display()
+    )]
+    Remains {
+        /// The folder.
+        path: PathBuf,
+        /// What is left: a file.
+        left: String,
+    },
+
+    /// The file that says how far the syncs have come cannot be read or written.
+    #[error("the file {} cannot be read or written: {cause}", path.display())]
+    Witness {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
+    /// The file that keeps other processes out cannot be opened or locked.
+    #[error("the file {} cannot be locked: {cause}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+
     /// The operating system cannot read the log.
     #[error("the log in the data folder {} cannot be read: {cause}", path.display())]
     ReadLog {

@@ -1,5 +1,7 @@
 //! The version of the storage format: written into a new folder, checked in an old one.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use rocksdb::{DB, DBRecoveryMode, IteratorMode};
@@ -8,15 +10,64 @@ use crate::codec;
 use crate::db::{family, open_error};
 use crate::error::{Error, Result};
 use crate::key::{Family, MetaKey, Row};
-use crate::{meta, options};
+use crate::{large, meta, options, witness};
 
 /// The version that this crate reads and writes. docs/storage-format.md has the history.
 pub const FORMAT: u32 = 4;
 
+/// The file that names the others. RocksDB takes a folder without it for a new one, and removes what is
+/// in it.
+pub(crate) const CURRENT: &str = "CURRENT";
+
+/// The first file that RocksDB makes in a new folder, before [`CURRENT`].
+const FIRST_MANIFEST: &str = "MANIFEST-000001";
+
+/// Refuses a folder that has no [`CURRENT`] but more than a first open leaves that was interrupted.
+pub(crate) fn refuse_remains(path: &Path) -> Result<()> {
+    if path.join(CURRENT).exists() {
+        return Ok(());
+    }
+    match remains(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(left)) => Err(Error::Remains { path: path.to_owned(), left }),
+        Err(cause) => Err(Error::Create { path: path.to_owned(), cause }),
+    }
+}
+
+/// A file that only a database has which was open once.
+fn remains(path: &Path) -> io::Result<Option<String>> {
+    let mut names = Vec::new();
+    for folder in [path.to_owned(), large::folder_in(path)] {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(cause) if is_no_folder(&cause) => continue,
+            Err(cause) => return Err(cause),
+        };
+        for entry in entries {
+            let entry = entry?.path();
+            let name = entry.strip_prefix(path).unwrap_or(&entry).display().to_string();
+            names.push(name);
+        }
+    }
+    let is_of_database = |name: &String| {
+        [".sst", ".blob", ".log"].iter().any(|ending| name.ends_with(ending))
+            || name.starts_with("OPTIONS-")
+            || (name.starts_with("MANIFEST-") && name != FIRST_MANIFEST)
+            || name.starts_with("large/")
+            || name == witness::NAME
+    };
+    names.sort();
+    Ok(names.into_iter().find(is_of_database))
+}
+
+fn is_no_folder(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// Refuses a folder that has the column families of another version, before RocksDB refuses it with
 /// a message that says less, or adds to it those that it lacks.
 pub(crate) fn refuse_other_families(path: &Path) -> Result<()> {
-    if !path.join("CURRENT").exists() {
+    if !path.join(CURRENT).exists() {
         return Ok(());
     }
     let options = options::to_look_at(DBRecoveryMode::PointInTime);

@@ -10,7 +10,8 @@
 //! - `index`: what orchestrations and entities are found by, changed together with their rows;
 //! - `meta`: the version of the format and where recovery begins.
 //!
-//! Values that are too large for a commit are files of their own in the folder `large`.
+//! Values that are too large for a commit are files of their own in the folder `large`. The file
+//! `synced` knows how far the syncs have come, also when the log is missing.
 //!
 //! A commit of the engine is one RocksDB write. All column families share one log, so that what a
 //! crash leaves is a prefix of the commits. A write returns before it is durable; a sync makes all
@@ -44,6 +45,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod witness;
 
 pub use config::StorageConfig;
 pub use db::RocksStorage;

@@ -5,8 +5,9 @@
 //! happened was promised to nobody. RocksDB either drops all that follows a bad record, which would
 //! also drop commits that were durable, or refuses to open, which would also refuse a torn end.
 //! The marks decide: if any commit anywhere in the logs says that one was durable which is behind
-//! the bad record, then that is damage; otherwise it is the end. What only the last sync made
-//! durable has no such witness.
+//! the bad record, then that is damage; otherwise it is the end. What the last sync made durable has
+//! no mark behind it, and a log that is missing has no marks: for these there is the file beside the
+//! log (`witness.rs`).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -19,7 +20,7 @@ use crate::codec;
 use crate::db::open_error;
 use crate::error::{Error, Result};
 use crate::key::{Family, MetaKey, Row};
-use crate::{meta, options};
+use crate::{meta, options, witness};
 
 /// Most bytes of a stored mark: the envelope and two numbers.
 const STORED_BYTES_MAX: usize = 5 + 2 * 10;
@@ -44,10 +45,32 @@ impl CommitMark {
     pub(crate) fn read(db: &DB) -> Result<Self> {
         Ok(meta::read(db, MetaKey::CommitMark)?.unwrap_or_default())
     }
+
+    fn max_of_each(self, other: Self) -> Self {
+        Self { commit: self.commit.max(other.commit), synced: self.synced.max(other.synced) }
+    }
+}
+
+/// What is known before the database is opened: the last commit that is in a log, and the last one that
+/// is known to have been durable.
+pub(crate) fn known_before_open(path: &Path) -> Result<CommitMark> {
+    let logs = marks_in_logs(path)?;
+    Ok(CommitMark { synced: logs.synced.max(witness::read(path)?), ..logs })
+}
+
+/// Refuses a folder whose newest log is missing or has lost what was in it, and leaves it as it is: the
+/// log may be found.
+pub(crate) fn refuse_missing_log(path: &Path, known: CommitMark) -> Result<()> {
+    // What is in no log is in the tables, or lost. After most starts the logs are empty.
+    if known.synced <= known.commit {
+        return Ok(());
+    }
+    let last = last_before_bad_record(path)?;
+    if last < known.synced { Err(lost_commits(last, known.synced)) } else { Ok(()) }
 }
 
 /// Refuses a database whose log lost commits that were durable, now and at every later open.
-/// `promised` is what the logs said before they were read.
+/// `promised` is what was known before it was opened.
 pub(crate) fn refuse_lost_commits(db: &DB, promised: u64) -> Result<()> {
     let CommitMark { commit, synced } = CommitMark::read(db)?;
     let synced = synced.max(promised);
@@ -56,8 +79,12 @@ pub(crate) fn refuse_lost_commits(db: &DB, promised: u64) -> Result<()> {
     }
     // RocksDB has taken the log for whole and deletes it. A mark that contradicts itself stays.
     meta::write(db, MetaKey::CommitMark, &CommitMark { commit, synced })?;
-    let reason = format!("it ends with commit {commit}, though commit {synced} was durable");
-    Err(Error::Damaged { row: "the log".to_owned(), reason })
+    Err(lost_commits(commit, synced))
+}
+
+fn lost_commits(last: u64, durable: u64) -> Error {
+    let reason = format!("it ends with commit {last}, though commit {durable} was durable");
+    Error::Damaged { row: "the log".to_owned(), reason }
 }
 
 /// The last commit before the first bad record of the log. Changes nothing on disk.
@@ -68,34 +95,33 @@ pub(crate) fn last_before_bad_record(path: &Path) -> Result<u64> {
     Ok(CommitMark::read(&db)?.commit)
 }
 
-/// The last commit that any mark in any log says was durable, be the record that it is in good or
-/// bad.
-pub(crate) fn promised_by_logs(path: &Path) -> Result<u64> {
-    let mut promised = 0;
+/// The last commits that any mark in any log names, be the record that it is in good or bad.
+fn marks_in_logs(path: &Path) -> Result<CommitMark> {
+    let mut last = CommitMark::default();
     let read_error = |cause| Error::ReadLog { path: path.to_owned(), cause };
     for entry in fs::read_dir(path).map_err(read_error)? {
         let log = entry.map_err(read_error)?.path();
         if log.extension().is_some_and(|extension| extension == "log") {
-            match File::open(&log).and_then(promised_by_log) {
-                Ok(synced) => promised = promised.max(synced),
+            match File::open(&log).and_then(marks_in_log) {
+                Ok(marks) => last = last.max_of_each(marks),
                 // Of a process that still runs; the open will say so.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => (),
                 Err(cause) => return Err(read_error(cause)),
             }
         }
     }
-    Ok(promised)
+    Ok(last)
 }
 
-fn promised_by_log(mut log: impl Read) -> io::Result<u64> {
-    let mut promised = 0;
+fn marks_in_log(mut log: impl Read) -> io::Result<CommitMark> {
+    let mut last = CommitMark::default();
     let mut bytes = Vec::with_capacity(READ_BYTES + OVERLAP_BYTES);
     while log.by_ref().take(READ_BYTES as u64).read_to_end(&mut bytes)? > 0 {
-        promised = marks_in(&bytes).map(|mark| mark.synced).fold(promised, u64::max);
+        last = marks_in(&bytes).fold(last, CommitMark::max_of_each);
         // A mark may be half in this piece and half in the next.
         bytes.drain(..bytes.len().saturating_sub(OVERLAP_BYTES));
     }
-    Ok(promised)
+    Ok(last)
 }
 
 /// Every mark in these bytes of a log: a key, the length of the value, and a value whose checksum

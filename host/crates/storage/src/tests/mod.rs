@@ -17,9 +17,10 @@ mod rows;
 mod samples;
 mod sweep;
 mod verify;
+mod witness;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use everstate_engine::storage::{
@@ -85,6 +86,24 @@ fn killed(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_files(folder, copy.path());
     copy
+}
+
+/// The same folder after the loss of power, which leaves no newer witness than the last that happened to
+/// be written: the oldest is none.
+fn without_power(folder: &Path) -> tempfile::TempDir {
+    let copy = killed(folder);
+    fs::remove_file(copy.path().join(crate::witness::NAME)).unwrap();
+    copy
+}
+
+/// The log that is being written.
+fn newest_log(folder: &Path) -> PathBuf {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .max()
+        .unwrap()
 }
 
 fn copy_files(from: &Path, to: &Path) {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::process::Command;
 
+use everstate_engine::storage::Storage as _;
+
 use super::{entity_record, open, write_entity};
 use crate::key::{Family, MetaKey};
-use crate::{Error, RocksStorage, StorageConfig, meta};
+use crate::{Error, RocksStorage, StorageConfig, meta, verify};
 
 /// Names the folder that [`try_to_open_in_another_process`] opens.
 const FOLDER_VARIABLE: &str = "EVERSTATE_STORAGE_TEST_FOLDER";
@@ -126,6 +128,55 @@ fn format_before_this_one_is_refused_with_both_versions() {
         let error = RocksStorage::open(folder.path(), &StorageConfig::default()).unwrap_err();
         assert!(matches!(error, Error::Format { found: 3, supported: 4, .. }), "{error}");
     }
+}
+
+/// RocksDB takes a folder without `CURRENT` for a new one, and removes what is left in it.
+#[test]
+fn folder_in_which_a_database_has_been_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let storage = open(folder.path());
+        write_entity(&storage, Some(entity_record("1")));
+        storage.sync().unwrap();
+        storage.db().flush_cf(storage.families().instances).unwrap();
+    }
+    fs::remove_file(folder.path().join("CURRENT")).unwrap();
+    let remains = |left: &str| {
+        for error in [
+            RocksStorage::open(folder.path(), &StorageConfig::default()).map(drop).unwrap_err(),
+            verify(folder.path()).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(matches!(error, Error::Remains { .. }), "{text}");
+            assert!(text.contains(&format!("though there is {left}")), "{text}");
+        }
+    };
+    let remove = |beginning: &str, ending: &str| {
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.starts_with(beginning) && name.ends_with(ending) {
+                fs::remove_file(folder.path().join(name)).unwrap();
+            }
+        }
+    };
+    remains("000");
+    remove("", ".log");
+    remains("000");
+    remove("", ".sst");
+    remains("MANIFEST-");
+    remove("MANIFEST-", "");
+    remains("OPTIONS-");
+    remove("OPTIONS-", "");
+    remains("synced");
+    remove("synced", "");
+    fs::create_dir(folder.path().join("large")).unwrap();
+    let value = folder.path().join("large/0000000000000000");
+    fs::write(&value, "").unwrap();
+    remains("large/0000000000000000");
+    fs::remove_file(value).unwrap();
+    // As the first open leaves it when it ends before there is a database.
+    fs::write(folder.path().join("MANIFEST-000001"), "").unwrap();
+    drop(open(folder.path()));
 }
 
 /// RocksDB creates one family after the other.

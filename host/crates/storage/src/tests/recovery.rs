@@ -2,27 +2,17 @@
 //! nobody consumed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use everstate_engine::storage::{Storage, StoredInstance};
 use everstate_types::{MessageId, RuntimeStatus};
 
 use super::{
     commit, entity_id, entity_record, entity_row, first_turn, killed, load, message,
-    messages_batch, open, orchestration_batch, orchestration_id, record, row, write_entity,
+    messages_batch, newest_log, open, orchestration_batch, orchestration_id, record, row,
+    without_power, write_entity,
 };
 use crate::key::Family;
 use crate::{RocksStorage, StorageConfig};
-
-/// The log that is being written.
-fn newest_log(folder: &Path) -> PathBuf {
-    fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .max()
-        .unwrap()
-}
 
 fn ids(storage: &RocksStorage) -> (Vec<u64>, u64) {
     let recovered = storage.recover().unwrap();
@@ -82,7 +72,7 @@ fn log_cut_off_anywhere_leaves_a_prefix_of_the_commits() {
     let length = fs::metadata(newest_log(folder.path())).unwrap().len();
     let mut seen = Vec::new();
     for cut in (0..=length).rev().step_by(37) {
-        let left = killed(folder.path());
+        let left = without_power(folder.path());
         let log = fs::File::options().write(true).open(newest_log(left.path())).unwrap();
         log.set_len(cut).unwrap();
         let storage = open(left.path());

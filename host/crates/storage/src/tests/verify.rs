@@ -258,6 +258,21 @@ fn large_value_that_is_damaged_or_missing_is_named_and_one_too_many_is_noted() {
     assert!(found.contains("`@register@1` is damaged") && found.contains("is missing"), "{found}");
 }
 
+/// A file that nobody can write, root neither, stands for a disk that is only to be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn folder_that_cannot_be_written_is_examined() {
+    let folder = damaged(|_| ());
+    let lock = folder.path().join("LOCK");
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink("/sys/kernel/uevent_seqnum", lock).unwrap();
+    assert_eq!(problems(folder.path()), [""; 0]);
+    // A copy has no such file, and gets none.
+    fs::remove_file(folder.path().join("LOCK")).unwrap();
+    assert_eq!(problems(folder.path()), [""; 0]);
+    assert!(!folder.path().join("LOCK").exists());
+}
+
 #[test]
 fn folder_of_another_version_is_refused_and_one_without_a_version_named() {
     let folder = damaged(|storage| {

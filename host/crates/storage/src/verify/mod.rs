@@ -11,6 +11,7 @@ mod rows;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use everstate_types::{ComponentHash, InstanceId, LargeId};
@@ -96,13 +97,14 @@ impl Report {
 /// # Errors
 /// If there is no data, a process has it open, it is of another version, or it cannot be opened at all.
 pub fn verify(path: &Path) -> Result<Report> {
-    if !path.join("CURRENT").exists() {
+    if !path.join(format::CURRENT).exists() {
+        format::refuse_remains(path)?;
         return Err(Error::NoData { path: path.to_owned() });
     }
     let _lock = lock(path)?;
     format::refuse_other_families(path)?;
     let mut report = Report::default();
-    let promised = mark::promised_by_logs(path)?;
+    let promised = known_durable(path, &mut report)?;
     let db = open(path, promised, &mut report)?;
     format::refuse_other_version(path, &db)?;
     let mut examination = Examination { db: &db, path, report, referred: HashSet::new() };
@@ -191,16 +193,42 @@ fn all_rows(db: &DB, of: Family) -> DBRawIterator<'_> {
     rows
 }
 
-/// Takes the lock that RocksDB takes, so that no host opens the folder meanwhile.
-fn lock(path: &Path) -> Result<File> {
+/// Takes the lock that RocksDB takes, so that no host opens the folder meanwhile. A folder without the
+/// file is a copy that no host has opened; it stays as it is.
+fn lock(path: &Path) -> Result<Option<File>> {
     let name = path.join("LOCK");
-    let refused = |cause: std::io::Error| Error::ReadLog { path: path.to_owned(), cause };
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(name);
-    let file = file.map_err(refused)?;
-    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+    let (file, operation) = match File::options().read(true).write(true).open(&name) {
+        // On a disk that is only to be read, or in the folder of somebody else.
+        Err(cause) if is_not_ours_to_write(&cause) => {
+            (File::open(&name), FlockOperation::NonBlockingLockShared)
+        }
+        opened => (opened, FlockOperation::NonBlockingLockExclusive),
+    };
+    let refused = |cause| Error::Lock { path: name.clone(), cause };
+    let file = match file {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(refused)?,
+    };
+    match fcntl_lock(&file, operation) {
+        Ok(()) => Ok(Some(file)),
         Err(Errno::AGAIN | Errno::ACCESS) => Err(Error::Locked { path: path.to_owned() }),
         Err(cause) => Err(refused(cause.into())),
+    }
+}
+
+fn is_not_ours_to_write(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+/// The last commit that is known to have been durable.
+fn known_durable(path: &Path, report: &mut Report) -> Result<u64> {
+    match mark::known_before_open(path) {
+        Ok(known) => Ok(known.synced),
+        Err(damaged @ Error::Damaged { .. }) => {
+            report.add_problem(damaged.to_string());
+            Ok(0)
+        }
+        Err(error) => Err(error),
     }
 }
 
