@@ -25,7 +25,7 @@ use crate::functions::FunctionsFolder;
 use crate::observe::{KeptLogs, Observing};
 use crate::retention::retain;
 use crate::shutdown::shutdown_signal;
-use crate::{listing, telemetry};
+use crate::{data_folder, listing, telemetry};
 
 /// How long tasks that still run may take to stop at the very end. What they do is not
 /// acknowledged and goes on after the next start.
@@ -46,6 +46,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let about = about(&config)?;
     let (listener, address) = bind(&config.listen).await?;
+    data_folder::check(&config.data)?;
     let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let of_guests = RuntimeConfig {

@@ -10,6 +10,7 @@
 mod backup;
 mod cli;
 mod config;
+mod data_folder;
 mod deployments;
 mod functions;
 mod host;

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use self::check::Checker;
-pub(crate) use self::record::DeploymentRecord;
+pub(crate) use self::record::{DeploymentRecord, unreadable_lines};
 pub(crate) use self::upkeep::follow_deployments;
 use self::upload::{FileUpload, Temporary};
 use crate::functions::{FunctionsFolder, is_component_name};

@@ -48,6 +48,27 @@ struct Line {
     message: Option<String>,
 }
 
+/// The numbers of the lines of a record that cannot be read; none if there is no record. The first is 1.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn unreadable_lines(path: &Path) -> std::io::Result<Vec<usize>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let lines = bytes[..whole_lines(&bytes)].split(|byte| *byte == b'\n').enumerate();
+    let is_unreadable =
+        |line: &[u8]| !line.is_empty() && serde_json::from_slice::<Line>(line).is_err();
+    Ok(lines.filter(|(_, line)| is_unreadable(line)).map(|(index, _)| index + 1).collect())
+}
+
+/// The bytes before a last line that a crash has cut off.
+fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Action {
@@ -66,7 +87,7 @@ impl DeploymentRecord {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(name),
         };
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole = whole_lines(&bytes);
         let deployments = bytes[..whole]
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())

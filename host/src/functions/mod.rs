@@ -28,6 +28,7 @@ pub(crate) use self::scan::PARTIAL;
 use self::scan::{Stamp, remove_partial, scan, settled};
 use self::shown::entries;
 pub(crate) use self::shown::{Refusals, Shown, is_component_name};
+use crate::data_folder::DEPLOYMENTS;
 use crate::deployments::DeploymentRecord;
 
 /// How often the folder is looked at where the operating system cannot tell of changes.
@@ -83,7 +84,7 @@ impl FunctionsFolder {
             runtime,
             routes: Arc::new(SharedRoutes::new(RouteTable::empty())),
             warnings: Arc::default(),
-            record: DeploymentRecord::open(data.join("deployments.jsonl"))?,
+            record: DeploymentRecord::open(data.join(DEPLOYMENTS))?,
             loaded: Mutex::default(),
             shown: RwLock::default(),
             changes: watch::Sender::new(0),

@@ -39,6 +39,14 @@ pub enum ExposureError {
     Cors(#[from] CorsError),
 }
 
+/// Looks whether a host could read the keys in a data folder; none are fine.
+///
+/// # Errors
+/// If it could not.
+pub fn check_keys(data: &Path) -> Result<(), KeysError> {
+    KeyStore::open(data.join(KEYS_FILE)).map(drop)
+}
+
 /// Who may reach what. Clones share their keys.
 #[derive(Clone, Debug)]
 pub struct Exposure {

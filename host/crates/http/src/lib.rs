@@ -59,7 +59,7 @@ pub use deployments::{
     FunctionsState, MissingFunction, Upload,
 };
 pub use engine::{Engine, EngineAnswer, EngineFuture};
-pub use exposure::{Exposure, ExposureError};
+pub use exposure::{Exposure, ExposureError, check_keys};
 pub use keys::{KeyScope, KeyScopeError, KeysError, NewKey};
 pub use metrics::HttpMetrics;
 pub use readiness::{Readiness, SharedWarnings, Warning};
