@@ -258,6 +258,54 @@ async fn client_that_does_not_read_its_response_does_not_hold_it_for_ever() -> R
     Ok(())
 }
 
+/// Its system has taken megabytes that it has not read, and tells the host of each step; so for a while it takes
+/// longer than the host waits for one that reads nothing.
+#[tokio::test]
+async fn client_that_reads_slowly_but_steadily_gets_its_whole_response() -> Result<()> {
+    let host = host("write_idle_timeout_ms = 2000").await?;
+    let length = put_large_value(&host).await?;
+    let mut slow = Rude::connect_with_small_buffer(host.address()).await?;
+    slow.send("GET /Database/large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+    let mut received = 0;
+    let mut piece = vec![0; 16 * 1024];
+    let mut pause = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..160 {
+        pause.tick().await;
+        received += slow.0.read(&mut piece).await?;
+    }
+    received += slow.read_to_end().await?.len();
+    assert!(received > length, "{received} bytes of {length}");
+    Ok(())
+}
+
+/// It would not see the answer if its stream were reset under it.
+#[tokio::test]
+async fn client_of_http2_that_is_refused_may_send_the_rest_of_its_body() -> Result<()> {
+    let host = host("").await?;
+    let mut early = Rude::connect(&host).await?;
+    early.send(PREFACE).await?;
+    // Without the flag that says that nothing follows.
+    early.send(frame(HEADERS, 4, 1, &request_headers("/nothing"))).await?;
+    let mut kinds = Vec::new();
+    while !kinds.contains(&(0, 1)) {
+        let (kind, stream, _) = early.frame().await?;
+        kinds.push((kind, stream));
+    }
+    assert!(kinds.contains(&(HEADERS, 1)), "{kinds:?}");
+    for _ in 0..3 {
+        early.send(frame(0, 0, 1, &[b'x'; 16_000])).await?;
+    }
+    early.send(frame(0, 1, 1, &[])).await?;
+    early.send(frame(HEADERS, 5, 3, &request_headers("/health/live"))).await?;
+    loop {
+        let (kind, stream, _) = early.frame().await?;
+        assert!(![RST_STREAM, GOAWAY].contains(&kind), "{kind} of {stream}");
+        if (kind, stream) == (HEADERS, 3) {
+            return Ok(());
+        }
+    }
+}
+
 /// It reads all that comes and answers pings, but never asks for more of its response.
 #[tokio::test]
 async fn client_of_http2_that_keeps_its_window_shut_does_not_hold_a_response_for_ever() -> Result<()>

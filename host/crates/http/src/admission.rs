@@ -13,6 +13,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use everstate_types::{AuthorizationLevel, FunctionName, InstanceId};
 
+use crate::authority::Authority;
 use crate::error::ApiError;
 use crate::keys::{KeyScope, KeyStore};
 use crate::query::Query;
@@ -118,8 +119,9 @@ impl Admission {
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         origins.all(|origin| {
             origin.to_str().is_ok_and(|origin| {
-                let is_named = |own: &String| own == "*" || own.eq_ignore_ascii_case(origin);
-                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                let is_named = |own: &String| own == "*" || own == origin;
+                let authority =
+                    ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
                 self.origins.iter().any(is_named)
                     || authority.is_some_and(|authority| self.is_own(authority))
             })
@@ -128,10 +130,7 @@ impl Admission {
 
     /// Whether host and port name this machine; the port does not matter.
     fn is_own(&self, authority: &str) -> bool {
-        let host = match authority.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
-        };
+        let Some(Authority { host, .. }) = Authority::read(authority) else { return false };
         let is_loopback =
             host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
         let is_named = |own: &String| own.eq_ignore_ascii_case(host);

@@ -111,7 +111,15 @@ fn browser_on_behalf_of_a_web_site_is_refused_unless_that_is_configured() {
     }
     assert_eq!(admitted(&[]), 200);
     assert_eq!(admitted(&[("host", "DB.example.com:443")]), 200);
-    for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[2001:db8::1]", ""] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "localhost:80@evil.example",
+        "[::1].evil.example",
+        "10.0.0.1",
+        "[2001:db8::1]",
+        "",
+    ] {
         assert_eq!(admitted(&[("host", host)]), 403, "{host}");
     }
     for (origin, expected) in [
@@ -120,6 +128,9 @@ fn browser_on_behalf_of_a_web_site_is_refused_unless_that_is_configured() {
         ("http://shop.example.com", 403),
         ("https://evil.example", 403),
         ("https://localhost.evil.example", 403),
+        ("http://localhost:80@evil.example", 403),
+        ("http://[::1].evil.example", 403),
+        ("other://localhost", 403),
         ("null", 403),
     ] {
         assert_eq!(admitted(&[("host", "localhost"), ("origin", origin)]), expected, "{origin}");

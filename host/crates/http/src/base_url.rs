@@ -3,6 +3,7 @@
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 
+use crate::authority::Authority;
 use crate::error::ApiError;
 
 /// The scheme of `default` and the host that the request names, or `default` if it names none.
@@ -17,15 +18,11 @@ pub(crate) fn base_url(parts: &Parts, default: &str) -> Result<String, ApiError>
     if authority.is_empty() {
         return Ok(default.to_owned());
     }
-    let text = std::str::from_utf8(authority).ok().filter(|text| text.bytes().all(is_host_byte));
+    let text = std::str::from_utf8(authority).ok();
+    let text = text.filter(|text| Authority::read(text).is_some());
     let (scheme, _) = default.split_once("://").expect("a URL with a scheme");
     text.map(|text| format!("{scheme}://{text}"))
         .ok_or_else(|| ApiError::bad_request("The `Host` header is not a host and a port."))
-}
-
-/// Letters, digits and what names, addresses and ports are separated with.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b".-_~:[]%".contains(&byte)
 }
 
 #[cfg(test)]
@@ -63,7 +60,7 @@ mod tests {
 
     #[test]
     fn host_that_is_no_host_is_refused() {
-        for host in [&b"a/b"[..], b"a b", b"\"", b"user@host", b"\xFF"] {
+        for host in [&b"a/b"[..], b"a b", b"\"", b"user@host", b"\xFF", b"[::1].a"] {
             assert_eq!(url_for(Some(host)), Err(400));
         }
     }

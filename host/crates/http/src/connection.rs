@@ -24,6 +24,7 @@ use tower::Service;
 
 use crate::config::HttpConfig;
 use crate::cors::Cors;
+use crate::request_body::LentBody;
 use crate::slow_reader::{Readers, WriteLimit};
 use crate::tls::Tls;
 
@@ -63,7 +64,7 @@ impl Connections {
     /// Serves a connection to its end.
     pub(crate) async fn serve(self: &Arc<Self>, stream: TcpStream) {
         let deadline = Instant::now() + self.header_timeout;
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| WriteLimit::prepare(&stream)) {
             tracing::debug!(%error, "a connection closed before it was served");
             return;
         }
@@ -92,7 +93,7 @@ impl Connections {
         let (shared, of_connection) = (Arc::clone(self), Arc::clone(&requests));
         let service = service_fn(move |request: Request<Incoming>| {
             let (shared, requests) = (Arc::clone(&shared), Arc::clone(&of_connection));
-            async move { shared.answer(&requests, request.map(Body::new)).await }
+            async move { shared.answer(&requests, request).await }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut is_ending = false;
@@ -144,12 +145,19 @@ impl Connections {
     async fn answer(
         &self,
         requests: &Arc<Requests>,
-        request: Request<Body>,
+        request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let under_way = (request.version() == Version::HTTP_2).then(|| requests.begin_http2());
         requests.has_begun.store(true, Ordering::Relaxed);
+        let (request, lent) = LentBody::lend(request);
         let router = self.cors_router.as_ref().filter(|_| Cors::concerns(&request));
-        let response = router.unwrap_or(&self.router).clone().call(request).await?;
+        let mut response = router.unwrap_or(&self.router).clone().call(request).await?;
+        if self.cors_router.is_some() {
+            Cors::tell_caches(&mut response);
+        }
+        if let Some(lent) = lent {
+            lent.settle(&mut response);
+        }
         // The socket tells enough of a client of HTTP/1.1.
         let Some(under_way) = under_way else { return Ok(response) };
         let (parts, body) = response.into_parts();

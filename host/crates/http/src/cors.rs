@@ -3,13 +3,16 @@
 //! The protocol is tower-http's; it is asked only by requests of browsers, so that a function that
 //! answers `OPTIONS` itself still gets those of others.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION, ORIGIN, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, Method, Request};
+use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION, ORIGIN, RETRY_AFTER, VARY};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response};
 use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+
+use crate::authority::Authority;
 
 /// Which web sites may use this host. Without origins the host says nothing of it, and browsers refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,7 +64,11 @@ pub enum CorsError {
 
 /// The configuration as it is applied.
 #[derive(Clone, Debug)]
-pub(crate) struct Cors(CorsLayer);
+pub(crate) struct Cors {
+    layer: CorsLayer,
+    /// As browsers write them, or `*`.
+    pub(crate) origins: Vec<String>,
+}
 
 impl Cors {
     /// `None`: no origin may do anything.
@@ -75,13 +82,14 @@ impl Cors {
         let headers = each(&config.headers, CorsError::Header, |text| {
             HeaderName::from_bytes(text.as_bytes()).ok()
         })?;
-        let origins = if config.origins.iter().any(|origin| origin == "*") {
+        let origins = each(&config.origins, CorsError::Origin, read_origin)?;
+        let allowed = if origins.iter().any(|origin| origin == "*") {
             if config.credentials {
                 return Err(CorsError::CredentialsForAll);
             }
             AllowOrigin::any()
         } else {
-            AllowOrigin::list(each(&config.origins, CorsError::Origin, read_origin)?)
+            AllowOrigin::list(each(&origins, CorsError::Origin, |text| text.parse().ok())?)
         };
         let methods = match methods.as_slice() {
             [] => AllowMethods::mirror_request(),
@@ -92,7 +100,7 @@ impl Cors {
             _ => AllowHeaders::list(headers),
         };
         let layer = CorsLayer::new()
-            .allow_origin(origins)
+            .allow_origin(allowed)
             .allow_methods(methods)
             .allow_headers(headers)
             .allow_credentials(config.credentials)
@@ -103,12 +111,25 @@ impl Cors {
                 RETRY_AFTER,
                 HeaderName::from_static("x-ms-continuation-token"),
             ]);
-        Ok(Some(Self(layer)))
+        Ok(Some(Self { layer, origins }))
     }
 
     /// The router for requests that [`Cors::concerns`].
     pub(crate) fn wrap(&self, router: Router) -> Router {
-        router.layer(self.0.clone())
+        router.layer(self.layer.clone())
+    }
+
+    /// Tells caches that the answer to another site's page is another one: without that a browser may take
+    /// what it got without `Origin` and refuse it.
+    pub(crate) fn tell_caches<B>(response: &mut Response<B>) {
+        let is_told = |value: &HeaderValue| {
+            value
+                .to_str()
+                .is_ok_and(|text| text == "*" || text.to_ascii_lowercase().contains("origin"))
+        };
+        if !response.headers().get_all(VARY).iter().any(is_told) {
+            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+        }
     }
 
     /// Whether a request is a browser's, about another site's page.
@@ -128,18 +149,36 @@ fn each<T>(
     texts.iter().map(|text| read(text).ok_or_else(|| error(text.clone()))).collect()
 }
 
-/// An origin has no path, not even a `/`: browsers send none, so that it would never fit.
-fn read_origin(text: &str) -> Option<HeaderValue> {
+/// An origin as browsers write it, or `*`: in lower case, without the port that is the scheme's. It has no
+/// path, not even a `/`: browsers send none, so that it would never fit.
+fn read_origin(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.to_owned());
+    }
     let (scheme, authority) = text.split_once("://")?;
-    let is_origin = !scheme.is_empty()
-        && !authority.is_empty()
-        && !authority.contains(['/', '?', '#', '@', ' ', '*']);
-    HeaderValue::from_str(text).ok().filter(|_| is_origin)
+    let scheme = scheme.to_ascii_lowercase();
+    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    if scheme.is_empty() || !scheme.bytes().all(is_scheme) {
+        return None;
+    }
+    let Authority { host, port } = Authority::read(authority)?;
+    let host = match host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => host.to_ascii_lowercase(),
+    };
+    let own_port = match scheme.as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = port.filter(|port| Some(*port) != own_port);
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cors, CorsConfig, CorsError};
+    use super::{Cors, CorsConfig, CorsError, read_origin};
 
     fn origins(origins: &[&str], credentials: bool) -> Result<bool, CorsError> {
         let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
@@ -153,8 +192,32 @@ mod tests {
         assert_eq!(origins(&["https://example.com", "http://localhost:3000"], true), Ok(true));
         assert_eq!(origins(&["*"], false), Ok(true));
         assert_eq!(origins(&["https://example.com", "*"], true), Err(CorsError::CredentialsForAll));
-        for wrong in ["example.com", "https://example.com/", "https://*.example.com", "://x"] {
-            assert_eq!(origins(&[wrong], false), Err(CorsError::Origin(wrong.to_owned())));
+        for wrong in [
+            "example.com",
+            "https://example.com/",
+            "https://*.example.com",
+            "https://example.com:99999",
+            "https://user@example.com",
+            " https://example.com",
+            "https://käse.example",
+            "://x",
+        ] {
+            for all in [&[wrong][..], &["*", wrong]] {
+                assert_eq!(origins(all, false), Err(CorsError::Origin(wrong.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn origin_that_browsers_write_otherwise_is_written_as_they_do() {
+        for (written, sent) in [
+            ("https://Example.COM", "https://example.com"),
+            ("HTTPS://a.b:443", "https://a.b"),
+            ("http://a.b:80", "http://a.b"),
+            ("http://a.b:443", "http://a.b:443"),
+            ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(read_origin(written).as_deref(), Some(sent));
         }
     }
 

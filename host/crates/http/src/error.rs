@@ -7,7 +7,7 @@
 //! Not here: failures of orchestrations. They are data, and a status document is a good answer.
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use everstate_engine::ClientError;
@@ -145,11 +145,6 @@ impl ApiError {
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
-    }
-
-    /// The same error; the connection (HTTP/1.1) ends with the response.
-    pub(crate) fn closing(self) -> Self {
-        self.with_header(CONNECTION, HeaderValue::from_static("close"))
     }
 }
 

@@ -4,13 +4,14 @@
 //! a key, and there is no configuration under which it does not. Not here: how a request is looked
 //! at (`admission.rs`), how keys are kept (`keys.rs`).
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use everstate_types::{AuthorizationLevel, Timestamp};
 
 use crate::admission::{Admission, LinkCodes};
+use crate::authority::Authority;
 use crate::config::{HttpConfig, RequireKeys};
 use crate::cors::{Cors, CorsConfig, CorsError};
 use crate::keys::{KeyScope, KeyStore, KeysError, NewKey};
@@ -28,14 +29,17 @@ pub enum ExposureError {
          use the key that the host prints"
     )]
     OpenToNetwork(SocketAddr),
+    /// It is no name of a host.
+    #[error("`http.hosts`: `{0}` is no name of a host; write it without scheme and port")]
+    Host(String),
     /// The keys.
-    #[error("{0}")]
+    #[error(transparent)]
     Keys(#[from] KeysError),
     /// The section `[tls]`.
-    #[error("{0}")]
+    #[error(transparent)]
     Tls(#[from] TlsError),
     /// The section `[cors]`.
-    #[error("{0}")]
+    #[error(transparent)]
     Cors(#[from] CorsError),
 }
 
@@ -75,17 +79,14 @@ impl Exposure {
             RequireKeys::Never if is_loopback => false,
             RequireKeys::Never => return Err(ExposureError::OpenToNetwork(address)),
         };
+        let cors = Cors::new(cors)?;
         let admission = Admission {
             keys: Arc::new(KeyStore::open(data.join(KEYS_FILE))?),
             requires_keys,
-            hosts: http.hosts.clone(),
-            origins: cors.origins.clone(),
+            hosts: http.hosts.iter().map(|host| own_host(host)).collect::<Result<_, _>>()?,
+            origins: cors.as_ref().map(|cors| cors.origins.clone()).unwrap_or_default(),
         };
-        Ok(Self {
-            admission: Arc::new(admission),
-            tls: Tls::load(tls)?.map(Arc::new),
-            cors: Cors::new(cors)?,
-        })
+        Ok(Self { admission: Arc::new(admission), tls: Tls::load(tls)?.map(Arc::new), cors })
     }
 
     /// Makes the keys that are needed and not there: of the management, if it asks for one or a
@@ -124,5 +125,15 @@ impl Exposure {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// A name of this host as a request has it.
+fn own_host(text: &str) -> Result<String, ExposureError> {
+    let is_bare_address = text.parse::<Ipv6Addr>().is_ok();
+    match Authority::read(text) {
+        Some(Authority { host, port: None }) if !text.ends_with(':') => Ok(host.to_owned()),
+        _ if is_bare_address => Ok(text.to_owned()),
+        _ => Err(ExposureError::Host(text.to_owned())),
     }
 }

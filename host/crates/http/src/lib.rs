@@ -12,6 +12,7 @@
 mod about;
 mod admission;
 mod api;
+mod authority;
 mod backups;
 mod base_url;
 mod body;
@@ -34,6 +35,7 @@ mod metrics;
 mod path;
 mod query;
 mod readiness;
+mod request_body;
 mod routes;
 mod server;
 mod slow_reader;

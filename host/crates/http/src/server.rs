@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::HOST;
 use axum::response::{IntoResponse, Response};
 use everstate_engine::guest::HttpFunctions;
 use tokio::net::TcpListener;
@@ -197,6 +198,10 @@ async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
         let external = "The path and query are too long.";
         let error = ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", external);
         return error.into_response();
+    }
+    // RFC 9112, 3.2: which of them is meant, another reader may see otherwise.
+    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        return ApiError::bad_request("There is more than one `Host` header.").into_response();
     }
     let mut under_way = UnderWay::begin(&app.api.services.telemetry, &parts);
     let answer = if is_built_in(path) {

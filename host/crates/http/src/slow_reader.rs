@@ -1,7 +1,10 @@
 //! Ends connections whose clients do not read.
 //!
 //! There are two places in which a response can wait for its reader. What does not fit into the
-//! socket's buffer waits in [`WriteLimit`], for HTTP/1.1 and HTTP/2. A client of HTTP/2 can also read from the
+//! socket's buffer waits in [`WriteLimit`], for HTTP/1.1 and HTTP/2. Linux says that there is room again only
+//! when a third of that buffer has gone out, which is more than a megabyte if it has grown; so it is
+//! [told](WriteLimit::prepare) to say so earlier, or a client that reads slowly would look like one that
+//! does not read. A client of HTTP/2 can also read from the
 //! socket and never ask for more of one response, which hyper then waits for in silence; so the bodies of
 //! its responses are [watched](Readers), in pieces: one that nobody takes the next piece of is held up.
 //!
@@ -18,12 +21,18 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::connection::UnderWay;
 
 /// How much of a body is handed on at a time.
 const PIECE_BYTES: usize = 32 * 1024;
+
+/// How much may wait in the system to be sent, beside what is under way. Half of it has to go before the
+/// socket takes more, within the time that a client may read nothing.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 64 * 1024;
 
 /// A stream that breaks when its other side takes nothing for too long.
 #[derive(Debug)]
@@ -32,6 +41,18 @@ pub(crate) struct WriteLimit<S> {
     limit: Duration,
     /// Runs while something waits to be written.
     stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl WriteLimit<TcpStream> {
+    /// Makes a socket tell in time that its other side has taken something.
+    pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        // Others say it as soon as there is room.
+        #[cfg(not(target_os = "linux"))]
+        let _: &TcpStream = stream;
+        Ok(())
+    }
 }
 
 impl<S> WriteLimit<S> {

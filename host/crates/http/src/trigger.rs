@@ -56,7 +56,7 @@ impl Triggers {
         let (RouteTarget { function, level }, route_values) = self.find(&parts)?;
         let trace = under_way.is_for(&function.name, &parts.headers);
         self.admission.to_function(&parts, &function.name, level)?;
-        let body = read_body(&parts, body, &self.config).await?;
+        let body = read_body(body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
         let request = HttpRequest { trace, ..request };
         let call = self.functions.handle(function.clone(), request);

@@ -62,7 +62,7 @@ impl ApiCall {
         config: &HttpConfig,
     ) -> Result<Bytes, ApiError> {
         let body = self.take_body();
-        read_body(&self.parts, body, config).await
+        read_body(body, config).await
     }
 
     /// The body, for whoever reads it piece by piece. It can be taken once.

@@ -119,11 +119,14 @@ async fn connection_above_the_limit_waits_until_another_one_ends() {
 }
 
 #[tokio::test]
-async fn request_beyond_the_limits_of_its_head_is_refused() {
+async fn request_beyond_the_limits_of_its_head_or_with_two_hosts_is_refused() {
     let server = TestServer::start().await;
     let longest = HttpConfig::default().target_bytes_max - "/echo/".len();
     assert_eq!(server.get(&format!("/echo/{}", "x".repeat(longest))).await.status, 200);
     assert_eq!(server.get(&format!("/echo/{}", "x".repeat(longest + 1))).await.status, 414);
+    let mut connection = server.connect().await;
+    connection.send("GET /echo/a HTTP/1.1\r\nhost: h\r\nhost: test\r\n\r\n").await;
+    assert_eq!(connection.response().await.status, 400);
     let mut connection: Connection = server.connect().await;
     let headers = "a: b\r\n".repeat(101);
     connection.send(&format!("GET /echo/a HTTP/1.1\r\n{headers}\r\n")).await;

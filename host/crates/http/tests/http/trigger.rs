@@ -172,16 +172,46 @@ async fn body_above_the_limit_is_a_413_and_the_connection_stays_usable() {
 }
 
 #[tokio::test]
-async fn body_far_above_the_limit_is_a_413_and_ends_the_connection() {
+async fn body_far_above_the_limit_is_a_413_and_the_end_of_the_connection() {
     let server = TestServer::start_with(small_bodies()).await;
     let mut connection = server.connect().await;
     let part = "x".repeat(2_500);
     connection
-        .send(&format!("PUT /echo/a HTTP/1.1\r\nhost: h\r\ncontent-length: 9000000\r\n\r\n{part}"))
+        .send(&format!(
+            "PUT /echo/a HTTP/1.1\r\nhost: h\r\ncontent-length: 9000000000\r\n\r\n{part}"
+        ))
         .await;
     let response = connection.response().await;
     assert_eq!((response.status, response.header("connection")), (413, Some("close")));
-    connection.closed().await;
+}
+
+/// The answer comes at once; what the client goes on sending breaks nothing.
+#[tokio::test]
+async fn request_that_is_refused_before_its_body_has_come_keeps_its_connection() {
+    let server = TestServer::start_with(small_bodies()).await;
+    let mut connection = server.connect().await;
+    let part = "x".repeat(1_000_000);
+    for (method, target, expected) in [
+        ("POST", "/nothing/here", 404),
+        ("POST", "/Database/1", 405),
+        ("GET", "/clients", 401),
+        ("PUT", "/echo/a", 413),
+        ("POST", "/admin/nothing", 404),
+        ("GET", "/health/live", 200),
+    ] {
+        connection
+            .send(&format!(
+                "{method} {target} HTTP/1.1\r\nhost: h\r\ncontent-length: 9000000\r\n\r\n"
+            ))
+            .await;
+        let response = connection.response().await;
+        assert_eq!((response.status, response.header("connection")), (expected, None), "{target}");
+        for _ in 0..9 {
+            connection.send(&part).await;
+        }
+    }
+    connection.send("GET /echo/a HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    assert_eq!(connection.response().await.status, 200);
 }
 
 #[tokio::test]

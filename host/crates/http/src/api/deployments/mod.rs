@@ -22,10 +22,6 @@ pub(super) const MODULE: Module = Module {
     schemas: document::schemas,
 };
 
-/// How much of a component that is too large is still taken from a client that goes on sending, so that it
-/// sees the answer.
-const REFUSED_BYTES_MAX: usize = 64 << 20;
-
 const FILE: Parameter =
     Parameter::path("file", "The name of a file in the functions folder; ends in `.wasm`.");
 const CHECK: Parameter = Parameter::query(
@@ -220,10 +216,8 @@ fn options(call: &ApiCall) -> DeployOptions {
 async fn receive(api: &Api, call: &mut ApiCall, file: &str) -> Result<Box<dyn Upload>, ApiError> {
     let mut upload = api.services.deployments.upload(file).await?;
     let mut pieces = Pieces::of(call.take_body());
-    while let Some(piece) = pieces.next(&call.parts, &api.config).await? {
-        if let Err(error) = upload.write(piece).await {
-            return Err(pieces.refuse(&call.parts, error.into(), REFUSED_BYTES_MAX).await);
-        }
+    while let Some(piece) = pieces.next(&api.config).await? {
+        upload.write(piece).await?;
     }
     Ok(upload)
 }
