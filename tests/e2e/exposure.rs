@@ -1,7 +1,6 @@
 //! Who may reach what: keys, links, browsers, TLS and CORS, on the real host.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -15,11 +14,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::options;
 
@@ -76,6 +76,10 @@ async fn key_is_made_replaced_and_deleted_with_effect_at_once() -> Result<()> {
     let first = value(&first)?;
     let second = value(&send(&host, "POST", path, &first).await?)?;
     assert_eq!(send(&host, "GET", "/admin/keys", &first).await?.status, 401);
+    for (path, status) in [("management/ci?new=true", 409), ("management/none?new=false", 404)] {
+        let path = format!("/admin/keys/{path}");
+        assert_eq!(send(&host, "POST", &path, &key).await?.status, status, "{path}");
+    }
     assert_eq!(send(&host, "GET", "/admin/keys", &second).await?.status, 200);
     let listed = send(&host, "GET", "/admin/keys", &key).await?.json()?;
     assert_eq!(listed[0]["name"], "ci", "{listed}");
@@ -134,6 +138,8 @@ async fn links_carry_a_code_that_opens_their_orchestration_only() -> Result<()> 
     for other in [format!("{INSTANCES}/other?{code}"), format!("/admin/keys?{code}")] {
         assert_eq!(host.client().get(&other).await?.status, 401, "{other}");
     }
+    assert_eq!(send(&host, "POST", "/admin/keys/links", &key).await?.status, 204);
+    assert_eq!(host.client().get(target).await?.status, 401, "the code is void");
     Ok(())
 }
 
@@ -202,6 +208,8 @@ async fn preflight_is_answered_by_the_host_for_configured_origins_only() -> Resu
         let answer = preflight(path, "https://evil.example").await?;
         assert_eq!(answer.header("access-control-allow-origin"), "");
     }
+    // A cache has to know that it is another answer for another site's page.
+    assert_eq!(host.client().get("/Database/1").await?.header("vary"), "origin");
     // Not a preflight: a function may answer it, and this one does not.
     let options = host.client().send("OPTIONS", "/Database/1", &[], Bytes::new()).await?;
     assert_eq!(options.status, 405);
@@ -212,12 +220,11 @@ async fn preflight_is_answered_by_the_host_for_configured_origins_only() -> Resu
     Ok(())
 }
 
-/// What `GET path` answers by HTTPS to a client that trusts this certificate only.
-async fn get_https(
+/// A connection by TLS of a client that trusts this certificate only.
+async fn connect_tls(
     host: &HostProcess,
     certificate: &CertificateDer<'static>,
-    path: &str,
-) -> Result<(u16, String)> {
+) -> Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -226,7 +233,16 @@ async fn get_https(
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let stream = TcpStream::connect(host.address()).await?;
     let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+    Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+}
+
+/// What `POST path` answers by HTTPS to a client that trusts this certificate only.
+async fn get_https(
+    host: &HostProcess,
+    certificate: &CertificateDer<'static>,
+    path: &str,
+) -> Result<(u16, String)> {
+    let stream = connect_tls(host, certificate).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move { drop(connection.await) });
     let request = Request::post(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
@@ -265,6 +281,32 @@ async fn certificate_is_used_and_a_renewed_one_after_it() -> Result<()> {
     })
     .await?;
     assert_eq!(get_https(&host, &second, start).await?.0, 202);
+    Ok(())
+}
+
+/// It sends all of a large component before it looks at the answer, as many clients do.
+#[tokio::test]
+async fn deployment_with_a_wrong_key_sees_the_refusal_by_https() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certificate = write_certificate(folder.path())?;
+    let path = folder.path().display();
+    let config = format!(
+        "[http]\nrequire_keys = true\n\
+         [tls]\ncertificate = \"{path}/cert.pem\"\nkey = \"{path}/key.pem\"\n"
+    );
+    let host = HostProcess::start(options(&[]).config(&config)).await?;
+    let mut stream = connect_tls(&host, &certificate).await?;
+    let body = vec![b'x'; 20_000_000];
+    let head = format!(
+        "PUT /admin/deployments/a.wasm HTTP/1.1\r\nhost: a\r\nx-functions-key: wrong\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    assert_eq!(&status, b"HTTP/1.1 401");
     Ok(())
 }
 

@@ -4,8 +4,11 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::api::{Api, ApiPath, HostArgs};
+use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::output::{Output, Rows, Tone, field, note, whole_field};
+
+/// What is rotated like a key, but is none.
+const LINKS: &str = "links";
 
 #[derive(Debug, Args)]
 pub(crate) struct KeysArgs {
@@ -21,7 +24,8 @@ enum KeysCommand {
     List,
     /// Make a key and print its value, once
     Set(KeyArgs),
-    /// Give a key a new value and print it, once; the old one is refused from then on
+    /// Give a key a new value and print it, once; the old one is refused from then on. `links` as the scope
+    /// makes the codes in links anew, so that those given so far open nothing
     Rotate(KeyArgs),
     /// Remove a key
     Delete(KeyArgs),
@@ -61,20 +65,28 @@ pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<()> {
     match &args.command {
         KeysCommand::List => list(&api, out),
         KeysCommand::Set(key) => {
-            if exists(&api, key)? {
+            let reply = api.post(&key.path()?.query("new", true), None)?;
+            if reply.status == 409 {
                 bail!(
                     "there is a key {} {}: `everstate keys rotate` gives it a new value",
                     key.scope,
                     key.name
                 );
             }
-            make(&api, out, key)
+            made(reply, out)
+        }
+        KeysCommand::Rotate(key) if key.scope == LINKS => {
+            let reply = api.post(&ApiPath::admin(&["keys", LINKS]), None)?;
+            reply.ok("cannot make the codes of links anew")?;
+            let done = serde_json::json!({ "scope": LINKS, "rotated": true });
+            out.line_or(&done, "The links that were given so far ask for a key from now on.")
         }
         KeysCommand::Rotate(key) => {
-            if !exists(&api, key)? {
+            let reply = api.post(&key.path()?.query("new", false), None)?;
+            if reply.status == 404 {
                 return Err(missing(key));
             }
-            make(&api, out, key)
+            made(reply, out)
         }
         KeysCommand::Delete(key) => {
             let reply = api.delete(&key.path()?)?;
@@ -96,12 +108,8 @@ fn missing(key: &KeyArgs) -> anyhow::Error {
     )
 }
 
-fn read(api: &Api) -> anyhow::Result<Value> {
-    api.get(&ApiPath::admin(&["keys"]))?.ok("cannot list the keys")?.json()
-}
-
 fn list(api: &Api, out: Output) -> anyhow::Result<()> {
-    let keys = read(api)?;
+    let keys: Value = api.get(&ApiPath::admin(&["keys"]))?.ok("cannot list the keys")?.json()?;
     if out.json {
         return out.value(&keys);
     }
@@ -112,18 +120,8 @@ fn list(api: &Api, out: Output) -> anyhow::Result<()> {
     out.table(&rows, "No keys: whoever reaches the host may do everything.")
 }
 
-/// Whether the host has the key. Names of functions have no case.
-fn exists(api: &Api, key: &KeyArgs) -> anyhow::Result<bool> {
-    key.path()?;
-    let keys = read(api)?;
-    let mut keys = keys.as_array().into_iter().flatten();
-    Ok(keys.any(|other| {
-        field(other, "scope").eq_ignore_ascii_case(&key.scope) && field(other, "name") == key.name
-    }))
-}
-
-fn make(api: &Api, out: Output, key: &KeyArgs) -> anyhow::Result<()> {
-    let made = api.post(&key.path()?, None)?.ok("cannot make the key")?.json()?;
+fn made(reply: Reply, out: Output) -> anyhow::Result<()> {
+    let made = reply.ok("cannot make the key")?.json()?;
     // The value alone is on standard output, so that a script can take it.
     out.line_or(&made, &whole_field(&made, "value"))?;
     if !out.json {

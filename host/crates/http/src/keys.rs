@@ -108,6 +108,21 @@ impl KeyStore {
         self.change(|file| file.set(scope, name, now))
     }
 
+    /// The same if there is such a key already, or if there is none, as `is_there` says. `None`: it is not
+    /// so, and nothing has changed. Blocks for the disk.
+    pub(crate) fn set_if(
+        &self,
+        is_there: bool,
+        scope: &KeyScope,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<NewKey>, KeysError> {
+        self.change(|file| {
+            let known = file.keys.iter().any(|key| key.scope == *scope && key.name == name);
+            (known == is_there).then(|| file.set(scope, name, now))
+        })
+    }
+
     /// Deletes a key; with `keeps_last` not the last one of the management. Blocks for the disk.
     pub(crate) fn delete(
         &self,
@@ -167,6 +182,12 @@ impl KeyStore {
         Ok(link_code(&secret, instance_id))
     }
 
+    /// Makes the codes of all links anew: those that were given so far open nothing any more. Blocks for
+    /// the disk.
+    pub(crate) fn rotate_links(&self) -> Result<(), KeysError> {
+        self.change(|file| file.link_secret = Some(random()))
+    }
+
     /// Whether this is the code of links to that orchestration.
     pub(crate) fn admits_link(&self, presented: &str, instance_id: &str) -> bool {
         self.load().link_secret.as_ref().is_some_and(|secret| {
@@ -207,10 +228,13 @@ impl KeyFile {
     }
 }
 
-/// Whether a key can have this name: 1 to [`KEY_NAME_CHARS_MAX`] letters, digits, `_`, `-` and `.`.
+/// Whether a key can have this name: 1 to [`KEY_NAME_CHARS_MAX`] letters, digits, `_`, `-` and `.`, except
+/// `.` and `..`, which clients take out of paths.
 pub(crate) fn is_key_name(name: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    (1..=KEY_NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(is_allowed)
+    (1..=KEY_NAME_CHARS_MAX).contains(&name.len())
+        && name.chars().all(is_allowed)
+        && !matches!(name, "." | "..")
 }
 
 /// 256 bits of randomness.

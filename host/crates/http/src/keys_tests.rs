@@ -122,7 +122,29 @@ fn scopes_are_read_as_they_are_written() {
         assert!(text.parse::<KeyScope>().is_err(), "{text}");
     }
     assert!(is_key_name("ci-2.old_x") && !is_key_name("") && !is_key_name("a/b"));
+    assert!(!is_key_name(".") && !is_key_name("..") && is_key_name("..."));
     assert!(!is_key_name(&"x".repeat(65)));
+}
+
+#[test]
+fn key_is_made_only_if_it_is_there_or_not_as_was_said() {
+    let (keys, _, _folder) = store();
+    let set = |is_there| keys.set_if(is_there, &KeyScope::Host, "ci", NOW).expect("written");
+    assert_eq!(set(true), None);
+    let first = set(false).expect("there was none").value;
+    assert_eq!(set(false), None);
+    assert!(keys.admits(&first, |_| true), "nothing has changed");
+    let second = set(true).expect("there is one").value;
+    assert!(!keys.admits(&first, |_| true) && keys.admits(&second, |_| true));
+}
+
+#[test]
+fn codes_of_links_made_anew_end_the_old_ones() {
+    let (keys, _, _folder) = store();
+    let old = keys.link_code("7af4").expect("written");
+    keys.rotate_links().expect("written");
+    assert!(!keys.admits_link(&old, "7af4"));
+    assert!(keys.admits_link(&keys.link_code("7af4").expect("written"), "7af4"));
 }
 
 /// The vectors of RFC 4648 section 10, and of RFC 4231 case 2.

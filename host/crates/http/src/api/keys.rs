@@ -50,6 +50,12 @@ const FUNCTION: Parameter = Parameter::path("functionName", "The function that t
 const NAME: Parameter =
     Parameter::path("keyName", "Its name: letters, digits, `_`, `-` and `.`, at most 64.");
 
+const NEW: Parameter = Parameter::query(
+    "new",
+    Kind::Boolean,
+    "`true`: only if there is no such key yet; `false`: only if there is one. Either way without it.",
+);
+
 const ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: "GET",
@@ -65,15 +71,32 @@ const ROUTES: &[ApiRoute] = &[
             responses: &[ResponseDoc::new(200, "The keys.", Content::Json("Keys"))],
         },
     },
-    set("keys/{scope}/{keyName}", "setKey", &[SCOPE, NAME]),
-    set("keys/function/{functionName}/{keyName}", "setFunctionKey", &[FUNCTION, NAME]),
+    set("keys/{scope}/{keyName}", "setKey", &[SCOPE, NAME, NEW]),
+    set("keys/function/{functionName}/{keyName}", "setFunctionKey", &[FUNCTION, NAME, NEW]),
     delete("keys/{scope}/{keyName}", "deleteKey", &[SCOPE, NAME]),
     delete("keys/function/{functionName}/{keyName}", "deleteFunctionKey", &[FUNCTION, NAME]),
+    ApiRoute {
+        method: "POST",
+        base: Base::Admin,
+        path: "keys/links",
+        access: Access::Management,
+        handler: |api, _| Box::pin(rotate_links(api)),
+        doc: RouteDoc {
+            id: "rotateLinkCodes",
+            summary: "Makes the codes of links anew: links that were given so far ask for a key.",
+            parameters: &[],
+            body: None,
+            responses: &[ResponseDoc::new(204, "They open nothing any more.", Content::Nothing)],
+        },
+    },
 ];
 
-const MADE: &[ResponseDoc] =
-    &[ResponseDoc::new(201, "The key, for the only time.", Content::Json("NewKey"))
-        .with_headers(&["Cache-Control"])];
+const MADE: &[ResponseDoc] = &[
+    ResponseDoc::new(201, "The key, for the only time.", Content::Json("NewKey"))
+        .with_headers(&["Cache-Control"]),
+    ResponseDoc::error(404, "There is no such key, with `new=false`."),
+    ResponseDoc::error(409, "There is such a key, with `new=true`."),
+];
 
 const DELETED: &[ResponseDoc] = &[
     ResponseDoc::new(204, "It opens nothing any more.", Content::Nothing),
@@ -132,7 +155,20 @@ fn list(api: &Api) -> Response {
 async fn set_key(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     let (scope, name) = scope_and_name(&call)?;
     let keys = api.services.exposure.admission.keys.clone();
-    let made = blocking(move || keys.set(&scope, &name, SystemClock.now())).await?;
+    let what = format!("{scope}/{name}");
+    let made = match call.query().flag("new") {
+        None => blocking(move || keys.set(&scope, &name, SystemClock.now())).await?,
+        Some(is_new) => {
+            let set = move || keys.set_if(!is_new, &scope, &name, SystemClock.now());
+            blocking(set).await?.ok_or_else(|| {
+                if is_new {
+                    ApiError::conflict(format!("There is a key '{what}' already."))
+                } else {
+                    no_key(&what)
+                }
+            })?
+        }
+    };
     tracing::info!(scope = %made.scope, name = made.name, "a key was made");
     let mut body = Vec::new();
     ObjectWriter::new(&mut body)
@@ -155,14 +191,22 @@ async fn delete_key(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
             tracing::info!("the key {what} was deleted");
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        Deleted::NotFound => {
-            let external = format!("There is no key '{what}'.");
-            Err(ApiError::new(StatusCode::NOT_FOUND, "no_key", external))
-        }
+        Deleted::NotFound => Err(no_key(&what)),
         Deleted::LastOne => Err(ApiError::conflict(format!(
             "'{what}' is the last key that opens the management. Make another one first."
         ))),
     }
+}
+
+async fn rotate_links(api: &Api) -> Result<Response, ApiError> {
+    let keys = api.services.exposure.admission.keys.clone();
+    blocking(move || keys.rotate_links()).await?;
+    tracing::info!("the codes of links were made anew");
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn no_key(what: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "no_key", format!("There is no key '{what}'."))
 }
 
 fn scope_and_name(call: &ApiCall) -> Result<(KeyScope, String), ApiError> {
