@@ -3,16 +3,21 @@
 //! Flags win over the environment, the environment over the file, the file over the defaults. A key that
 //! nobody knows is an error that names it, wherever it stands.
 
+mod problem;
+mod ranges;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use everstate_engine::EngineConfig;
 use everstate_http::{CorsConfig, HttpConfig, TlsConfig};
 use everstate_runtime::{ActivitiesConfig, OutgoingHttpConfig, RuntimeConfig};
 use everstate_storage::StorageConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
+
+use problem::Problem;
 
 use crate::deployments::DeploymentsConfig;
 use crate::observe::TelemetryConfig;
@@ -129,14 +134,15 @@ impl HostConfig {
         }
         let mut settings = read_file(file.as_deref())?;
         for (name, value) in variables {
-            let table = table_of(&name, &value);
-            check(&table).with_context(|| format!("the environment variable {name}"))?;
+            let table = table_of(&name, &value).map_err(|problem| problem.of_variable(&name))?;
             merge(&mut settings, table);
         }
-        let mut config: Self = settings.try_into()?;
+        let mut config: Self =
+            settings.try_into().map_err(|error| Problem::from(error).of_all())?;
         config.functions = overrides.functions.unwrap_or(config.functions);
         config.data = overrides.data.unwrap_or(config.data);
         config.listen = overrides.listen.unwrap_or(config.listen);
+        ranges::check(&config).map_err(|problem| problem.of_all())?;
         Ok(config)
     }
 }
@@ -151,23 +157,33 @@ fn read_file(file: Option<&Path>) -> anyhow::Result<Table> {
         }
         Err(error) => bail!("cannot read the configuration {}: {error}", path.display()),
     };
-    let name = || format!("the configuration {}", path.display());
-    let table: Table = text.parse().map_err(|error| one_line(&error)).with_context(name)?;
-    check(&table).with_context(name)?;
+    let table: Table = text.parse().map_err(|error| problem::syntax(path, &text, &error))?;
+    check(&table).map_err(|problem| problem.of_file(path, &text))?;
     Ok(table)
 }
 
-/// A table with one setting, from `EVERSTATE_SECTION__KEY=value`.
-fn table_of(name: &str, value: &str) -> Table {
-    let path = name[ENVIRONMENT_PREFIX.len()..].to_lowercase();
-    // A number, a truth value, a list or a table if it reads as one, else text.
-    let value = format!("value = {value}")
+/// A table with one setting, from `EVERSTATE_SECTION__KEY=value`: a number, a truth value, a list, a table or a
+/// text in quotes if it reads as one and the setting takes that, else text.
+fn table_of(name: &str, value: &str) -> Result<Table, Problem> {
+    let text = table_with(name, Value::String(value.to_owned()));
+    let read = format!("value = {value}")
         .parse::<Table>()
         .ok()
         .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"))
-        .filter(|value| !value.is_str() && !value.is_float() && !value.is_datetime())
-        .unwrap_or_else(|| Value::String(value.to_owned()));
+        .filter(|value| !value.is_float() && !value.is_datetime());
+    let Some(read) = read else { return check(&text).map(|()| text) };
+    let table = table_with(name, read);
+    match check(&table) {
+        Ok(()) => Ok(table),
+        Err(problem) if check(&text).is_err() => Err(problem),
+        Err(_) => Ok(text),
+    }
+}
+
+/// A table with one setting at the place that the variable names.
+fn table_with(name: &str, value: Value) -> Table {
+    let path = name[ENVIRONMENT_PREFIX.len()..].to_lowercase();
     let mut keys: Vec<&str> = path.split("__").collect();
     let last = keys.pop().unwrap_or_default();
     let mut table = Table::from_iter([(last.to_owned(), value)]);
@@ -178,14 +194,9 @@ fn table_of(name: &str, value: &str) -> Table {
 }
 
 /// Whether a table by itself is a configuration.
-fn check(table: &Table) -> anyhow::Result<()> {
-    let read: Result<HostConfig, _> = table.clone().try_into();
-    read.map(drop).map_err(|error| one_line(&error))
-}
-
-/// What a TOML error says, without the picture of the place.
-fn one_line(error: &toml::de::Error) -> anyhow::Error {
-    anyhow!("{}", error.message().replace('\n', " "))
+fn check(table: &Table) -> Result<(), Problem> {
+    let config: HostConfig = table.clone().try_into()?;
+    ranges::check(&config)
 }
 
 /// Puts all settings of `over` into `under`.
@@ -245,8 +256,8 @@ mod tests {
     #[test]
     fn unknown_key_is_named_with_its_place() {
         for (file, environment, names) in [
-            ("colour = 1", vec![], ["colour", "everstate.toml"]),
-            ("[engine]\ncolour = 1", vec![], ["colour", "everstate.toml"]),
+            ("colour = 1", vec![], ["colour", "everstate.toml, line 1"]),
+            ("[engine]\ncolour = 1", vec![], ["colour", "everstate.toml, line 2"]),
             ("", vec![("EVERSTATE_COLOUR", "1")], ["colour", "EVERSTATE_COLOUR"]),
             ("", vec![("EVERSTATE_ENGINE__COLOUR", "1")], ["colour", "EVERSTATE_ENGINE__COLOUR"]),
         ] {
@@ -255,6 +266,69 @@ mod tests {
             assert!(names.iter().all(|name| text.contains(name)), "{text}");
             assert!(!text.contains('\n'), "one line: {text}");
         }
+    }
+
+    #[test]
+    fn value_that_does_not_fit_is_told_with_its_setting_and_place() {
+        for (file, environment, expected) in [
+            (
+                "\n[http]\nconnections_max = \"many\"",
+                vec![],
+                "everstate.toml, line 3: `http.connections_max`: invalid type: string \"many\", \
+                 expected a whole number from 0 on",
+            ),
+            (
+                "[retention]\ncompleted_ms = -1",
+                vec![],
+                "everstate.toml, line 2: `retention.completed_ms`: it is a number of milliseconds, \
+                 or \"forever\"",
+            ),
+            (
+                "data = 'd'\n[retention.functions.Hello]\nfailed_ms = 'x'",
+                vec![],
+                "everstate.toml, line 3: `retention.functions.Hello.failed_ms`: it is a number",
+            ),
+            ("a = 1\nb = ", vec![], "everstate.toml, line 2: "),
+            (
+                "",
+                vec![("EVERSTATE_HTTP__HEADERS_MAX", "many")],
+                "variable EVERSTATE_HTTP__HEADERS_MAX: `http.headers_max`: invalid type",
+            ),
+        ] {
+            let error = load(file, &environment, Overrides::default()).expect_err("wrong");
+            let text = format!("{error:#}");
+            assert!(text.contains(expected), "{text}");
+            assert!(!text.contains('\n'), "one line: {text}");
+        }
+    }
+
+    #[test]
+    fn value_that_cannot_work_is_told_with_what_it_can_be() {
+        for (file, environment, expected) in [
+            (
+                "[http]\n\nconnections_max = 0",
+                vec![],
+                "line 3: `http.connections_max`: 0 cannot work; it is from 1 to 10000000",
+            ),
+            ("http.connections_max = 9223372036854775807", vec![], "`http.connections_max`"),
+            ("http.headers_max = 1000000", vec![], "`http.headers_max`"),
+            ("retention.purges_per_second = 0", vec![], "`retention.purges_per_second`"),
+            ("runtime.activity_limits.Mail = 0", vec![], "`runtime.activity_limits.Mail`"),
+            ("runtime.turns_concurrent_max = 9000000000000000000", vec![], "from 1 to"),
+            ("", vec![("EVERSTATE_DATA", "")], "variable EVERSTATE_DATA: `data`: it is empty"),
+            ("", vec![("EVERSTATE_RETENTION__INTERVAL_MS", "0")], "`retention.interval_ms`: 0"),
+        ] {
+            let error = load(file, &environment, Overrides::default()).expect_err("wrong");
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+        let unnamed = Overrides { data: Some(PathBuf::new()), ..Overrides::default() };
+        assert!(load("", &[], unnamed).is_err());
+    }
+
+    #[test]
+    fn setting_for_tests_is_not_offered() {
+        let error = load("[engine]\ncolour = 1", &[], Overrides::default()).expect_err("unknown");
+        assert!(!error.to_string().contains("abort_after_commits"), "{error}");
     }
 
     /// The settings in docs/operations.md are all there are, with their defaults.
@@ -288,8 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn number_like_path_stays_text() {
-        let config = load("", &[("EVERSTATE_DATA", "d1")], Overrides::default()).expect("good");
-        assert_eq!(config.data, PathBuf::from("d1"));
+    fn text_that_looks_like_something_else_stays_text() {
+        for (given, data) in
+            [("d1", "d1"), ("1", "1"), ("true", "true"), ("[x]", "[x]"), ("\"a b\"", "a b")]
+        {
+            let config = load("", &[("EVERSTATE_DATA", given)], Overrides::default());
+            assert_eq!(config.expect("good").data, PathBuf::from(data));
+        }
+        let name = [("EVERSTATE_TELEMETRY__SERVICE_NAME", "42")];
+        let config = load("", &name, Overrides::default()).expect("good");
+        assert_eq!(config.telemetry.service_name, "42");
     }
 }

@@ -39,7 +39,7 @@ pub struct FunctionRetention {
 
 /// How long something is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "a number of milliseconds, or \"forever\"")]
+#[serde(untagged, expecting = "it is a number of milliseconds, or \"forever\"")]
 pub enum Age {
     /// So many milliseconds.
     Millis(u64),
