@@ -7,28 +7,33 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Bounds of the buckets of times, in seconds: from a memory access to a long request.
-const SECONDS: [f64; 16] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 5.0, 30.0,
+/// Bounds of the buckets of times, in nanoseconds: from a memory access to a long request.
+const TIMES: [u64; 16] = [
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    5_000_000_000,
+    30_000_000_000,
 ];
 
+/// Nanoseconds in a second.
+const NANOS: f64 = 1e9;
+
 /// Bounds of the buckets of sizes and counts: powers of four.
-const SIZES: [f64; 14] = [
-    1.0,
-    4.0,
-    16.0,
-    64.0,
-    256.0,
-    1_024.0,
-    4_096.0,
-    16_384.0,
-    65_536.0,
-    262_144.0,
-    1_048_576.0,
-    4_194_304.0,
-    16_777_216.0,
-    67_108_864.0,
+const SIZES: [u64; 14] = [
+    1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
+    67_108_864,
 ];
 
 /// A distribution. Cheap to clone; clones count into the same buckets.
@@ -39,19 +44,24 @@ pub struct Histogram {
 
 #[derive(Debug)]
 struct Shared {
-    bounds: &'static [f64],
+    bounds: &'static [u64],
+    /// What the bounds and the sum are divided by to be shown.
+    unit: f64,
     /// One for each bound, and one for what is beyond.
-    counts: Vec<AtomicU64>,
-    /// In units of `scale`.
-    sum: AtomicU64,
-    scale: f64,
+    counts: Box<[AtomicU64]>,
+    sum: Apart,
 }
+
+/// In a cache line of its own: every observation writes it, and reads what stands before it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Apart(AtomicU64);
 
 impl Histogram {
     /// A distribution of times.
     #[must_use]
     pub fn of_seconds() -> Self {
-        Self::new(&SECONDS, 1e-9)
+        Self::new(&TIMES, NANOS)
     }
 
     /// A distribution of sizes or counts.
@@ -60,9 +70,9 @@ impl Histogram {
         Self::new(&SIZES, 1.0)
     }
 
-    fn new(bounds: &'static [f64], scale: f64) -> Self {
+    fn new(bounds: &'static [u64], unit: f64) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { shared: Arc::new(Shared { bounds, counts, sum: AtomicU64::new(0), scale }) }
+        Self { shared: Arc::new(Shared { bounds, unit, counts, sum: Apart::default() }) }
     }
 
     /// Counts a time.
@@ -76,24 +86,26 @@ impl Histogram {
     }
 
     fn count(&self, value: u64) {
-        let Shared { bounds, counts, sum, scale } = &*self.shared;
-        #[expect(clippy::cast_precision_loss, reason = "a bucket is wider than the error")]
-        let scaled = value as f64 * scale;
-        let bucket = bounds.partition_point(|bound| *bound < scaled);
+        let Shared { bounds, unit: _, counts, sum } = &*self.shared;
+        let bucket = bounds.partition_point(|bound| *bound < value);
         counts[bucket].fetch_add(1, Ordering::Relaxed);
-        sum.fetch_add(value, Ordering::Relaxed);
+        sum.0.fetch_add(value, Ordering::Relaxed);
     }
 }
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Shared { bounds, counts, sum, scale } = &*self.shared;
-        let bounds = bounds.iter().copied().chain([f64::MAX]);
+        let Shared { bounds, unit, counts, sum } = &*self.shared;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is shown need not be exact to the last bit"
+        )]
+        let shown = |value: u64| value as f64 / unit;
+        let bounds = bounds.iter().copied().map(shown).chain([f64::MAX]);
         let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<_> = bounds.zip(counts).collect();
         let total = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a sum need not be exact to the last bit")]
-        let sum = sum.load(Ordering::Relaxed) as f64 * scale;
+        let sum = shown(sum.0.load(Ordering::Relaxed));
         encoder.encode_histogram::<NoLabelSet>(sum, total, &buckets, None)
     }
 
