@@ -33,12 +33,13 @@ impl Checker {
     ) -> Result<CheckReport, DeploymentError> {
         let file = candidate.file_name.clone();
         let mut report = CheckReport { file, ..CheckReport::default() };
-        let mut alive: HashMap<FunctionName, u64> = HashMap::new();
+        // By the name in ASCII lower case: that is how names are looked up.
+        let mut alive: HashMap<String, u64> = HashMap::new();
         let mut continuation = None;
         loop {
             let page = self.client.live_instances(continuation).await?;
             for (instance_id, record) in page.instances {
-                *alive.entry(record.name.clone()).or_default() += 1;
+                *alive.entry(record.name.as_str().to_ascii_lowercase()).or_default() += 1;
                 if !has_orchestrator(candidate, &record.name) {
                     continue;
                 }
@@ -65,7 +66,10 @@ impl Checker {
         }
         for (kind, name) in missing {
             let instances = match kind {
-                FunctionKind::Orchestrator => alive.get(&name).copied().unwrap_or_default(),
+                FunctionKind::Orchestrator => {
+                    let name = name.as_str().to_ascii_lowercase();
+                    alive.get(&name).copied().unwrap_or_default()
+                }
                 FunctionKind::Entity => {
                     let name = Some(name.clone());
                     let filter = EntityFilter { name, ..EntityFilter::default() };
