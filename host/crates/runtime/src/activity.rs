@@ -1,11 +1,12 @@
 //! Activities: input in, result or failure out. How many run at a time is decided here; that they
 //! run at least once, and that one result counts, is the engine's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use everstate_engine::guest::ActivityWorkItem;
+use everstate_engine::guest::{ABANDONED, ActivityWorkItem};
 use everstate_types::{Failure, FunctionKind, FunctionName, Payload, RequestId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -16,71 +17,71 @@ use crate::config::RuntimeConfig;
 use crate::convert::failure;
 use crate::error::{GuestError, LoadError};
 use crate::executor::Host;
+use crate::metrics::{Ends, RuntimeMetrics};
 use crate::outgoing::durable;
 use crate::state::{Role, lock};
 
 /// Runs an activity as soon as the limits let it.
 pub(crate) async fn run(host: Arc<Host>, item: ActivityWorkItem) -> Result<Payload, Failure> {
     let _permits = host.activities.acquire(&item.name).await;
-    let _running = host.activities.note_running(item.idempotency_key);
     if item.is_abandoned.load(Ordering::Acquire) {
-        return Err(Failure::new("Abandoned", "nobody waits for the result any more"));
+        return Err(Failure::new(ABANDONED, "nobody waits for the result any more"));
     }
-    host.metrics.activities_running.inc();
-    let running = Arc::clone(&host.metrics);
-    // Also when the attempt is dropped on its way.
-    let _no_more = OnDrop(Some(move || {
-        running.activities_running.dec();
-    }));
-    let result = attempt(&host, &item).await;
-    let is_known = item.name.is_http_activity()
-        || host.catalog.find(FunctionKind::Activity, item.name.as_str()).is_some();
-    host.metrics.attempts_of(is_known.then_some(&item.name)).count(result.is_err());
+    // Also told when the attempt is dropped on its way.
+    let _running = host.activities.note_running(item.idempotency_key, &host.metrics);
+    let (result, ends) = attempt(&host, &item).await;
+    ends.count(result.is_err());
     result
 }
 
-async fn attempt(host: &Arc<Host>, item: &ActivityWorkItem) -> Result<Payload, Failure> {
+/// What came of an attempt, and the counters that it belongs to.
+async fn attempt(host: &Arc<Host>, item: &ActivityWorkItem) -> (Result<Payload, Failure>, Ends) {
     if item.name.is_http_activity() {
-        return durable::run(host, item).await;
+        let ends = host.metrics.attempts_of(Some(&item.name));
+        return (durable::run(host, item).await, ends);
     }
-    let result = match find(host, item).await {
-        Ok((name, code)) => invoke(host, &code, item, name).await,
-        Err(error) => Err(error),
-    };
-    result.unwrap_or_else(|error| {
-        let (function, instance) = (&item.name, &item.instance_id);
-        tracing::warn!(%function, %instance, "{error}");
-        host.metrics.failed(&error);
-        let is_missing = matches!(error, GuestError::FunctionNotFound(..));
-        let failure = error.into_failure();
-        Err(if is_missing { failure.non_retriable() } else { failure })
-    })
+    match find(host, item).await {
+        Ok(Found { name, code, ends }) => {
+            let result = invoke(host, &code, item, name).await;
+            (result.unwrap_or_else(|error| Err(told(host, item, error))), ends)
+        }
+        Err(error) => (Err(told(host, item, error)), host.metrics.attempts_of(None)),
+    }
 }
 
-/// Does something when it goes.
-struct OnDrop<F: FnOnce()>(Option<F>);
+/// Tells observers how an attempt ended otherwise than by the guest's own word; gives its failure.
+fn told(host: &Host, item: &ActivityWorkItem, error: GuestError) -> Failure {
+    let (function, instance) = (&item.name, &item.instance_id);
+    tracing::warn!(%function, %instance, "{error}");
+    host.metrics.failed(&error);
+    let is_missing = matches!(error, GuestError::FunctionNotFound(..));
+    let failure = error.into_failure();
+    if is_missing { failure.non_retriable() } else { failure }
+}
 
-impl<F: FnOnce()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        if let Some(act) = self.0.take() {
-            act();
-        }
-    }
+/// An activity that was found.
+struct Found {
+    /// As its author wrote it.
+    name: FunctionName,
+    code: Arc<Code>,
+    /// Counts its attempts.
+    ends: Ends,
 }
 
 /// The newest function of that name, else the one of the orchestration's own code.
-async fn find(
-    host: &Arc<Host>,
-    item: &ActivityWorkItem,
-) -> Result<(FunctionName, Arc<Code>), GuestError> {
+async fn find(host: &Arc<Host>, item: &ActivityWorkItem) -> Result<Found, GuestError> {
+    let attempts_of = |name| host.metrics.attempts_of(Some(name));
     if let Some(function) = host.catalog.find(FunctionKind::Activity, item.name.as_str()) {
-        return Ok((function.name.clone(), Arc::clone(&function.code)));
+        let (name, code) = (function.name.clone(), Arc::clone(&function.code));
+        let ends = function.ends.clone().unwrap_or_else(|| attempts_of(&name));
+        return Ok(Found { name, code, ends });
     }
     if let Some(hash) = item.component {
         match host.catalog.code(hash).await {
             Ok(code) => {
                 if let Some(name) = code.activity(host, &item.name).await? {
-                    return Ok((name, code));
+                    let ends = attempts_of(&name);
+                    return Ok(Found { name, code, ends });
                 }
             }
             Err(GuestError::ComponentMissing(_)) => {}
@@ -132,19 +133,27 @@ pub(crate) struct ActivityLimits {
     /// By the function's name in lower case.
     of_function: HashMap<String, Semaphore>,
     of_host: Semaphore,
-    /// The idempotency keys of those that run.
-    running: Mutex<HashSet<RequestId>>,
+    /// The idempotency keys of those that run, and how many run with each: an attempt that nobody waits for
+    /// any more may still run beside its successor.
+    running: Mutex<HashMap<RequestId, usize>>,
 }
 
 /// Notes that an activity runs, for as long as it is there.
 struct Running<'a> {
     limits: &'a ActivityLimits,
     idempotency_key: RequestId,
+    metrics: &'a RuntimeMetrics,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.limits.running).remove(&self.idempotency_key);
+        self.metrics.activities_running.dec();
+        if let Entry::Occupied(mut count) = lock(&self.limits.running).entry(self.idempotency_key) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -172,13 +181,18 @@ impl ActivityLimits {
 
     /// Whether the activity with this idempotency key runs.
     pub(crate) fn is_running(&self, idempotency_key: RequestId) -> bool {
-        lock(&self.running).contains(&idempotency_key)
+        lock(&self.running).contains_key(&idempotency_key)
     }
 
     /// Notes that an activity runs, until what this gives is dropped.
-    fn note_running(&self, idempotency_key: RequestId) -> Running<'_> {
-        lock(&self.running).insert(idempotency_key);
-        Running { limits: self, idempotency_key }
+    fn note_running<'a>(
+        &'a self,
+        idempotency_key: RequestId,
+        metrics: &'a RuntimeMetrics,
+    ) -> Running<'a> {
+        metrics.activities_running.inc();
+        *lock(&self.running).entry(idempotency_key).or_default() += 1;
+        Running { limits: self, idempotency_key, metrics }
     }
 
     /// Waits until an activity of this function may run. First for its function: who waits for
@@ -200,8 +214,24 @@ impl ActivityLimits {
 mod tests {
     use std::collections::BTreeMap;
 
+    use everstate_types::RequestId;
+
     use super::ActivityLimits;
     use crate::config::RuntimeConfig;
+    use crate::metrics::RuntimeMetrics;
+
+    #[test]
+    fn activity_runs_until_the_last_of_its_attempts_has_ended() {
+        let limits = ActivityLimits::new(&RuntimeConfig::default()).expect("the defaults are good");
+        let (metrics, key) = (RuntimeMetrics::default(), RequestId::from_u128(7));
+        let given_up = limits.note_running(key, &metrics);
+        let successor = limits.note_running(key, &metrics);
+        drop(given_up);
+        assert!(limits.is_running(key));
+        drop(successor);
+        assert!(!limits.is_running(key));
+        assert_eq!(metrics.activities_running.get(), 0);
+    }
 
     #[test]
     fn limit_that_lets_nothing_run_or_stands_twice_is_refused() {

@@ -65,8 +65,8 @@ pub(crate) struct PublishedFunction {
     pub(crate) code: Arc<Code>,
     /// What an entity function says of its entities.
     pub(crate) entity: Arc<EntityOptions>,
-    /// Counts its operations, if it is an entity function.
-    pub(crate) operations: Option<Ends>,
+    /// Counts its operations or attempts, if it is an entity function or an activity.
+    pub(crate) ends: Option<Ends>,
     file_name: String,
     http: Option<HttpTrigger>,
 }
@@ -181,8 +181,8 @@ impl Catalog {
         host: &Host,
         components: &[Arc<LoadedComponent>],
     ) -> Vec<Conflict> {
-        let operations_of = |name: &FunctionName| Some(self.metrics.operations_of(name));
-        let (next, conflicts) = Published::of(components, operations_of);
+        let ends_of = |kind, name: &FunctionName| self.metrics.ends_of(kind, name);
+        let (next, conflicts) = Published::of(components, ends_of);
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *published, next);
         drop(published);
@@ -238,7 +238,7 @@ impl Catalog {
 
 /// What publishing these components would give: the HTTP functions, and those that are refused.
 pub(crate) fn preview(components: &[Arc<LoadedComponent>]) -> (Vec<HttpFunction>, Vec<Conflict>) {
-    let (published, conflicts) = Published::of(components, |_| None);
+    let (published, conflicts) = Published::of(components, |_, _| None);
     (published.https, conflicts)
 }
 
@@ -246,7 +246,7 @@ impl Published {
     /// The functions of these components, and those that are refused.
     fn of(
         components: &[Arc<LoadedComponent>],
-        operations_of: impl Fn(&FunctionName) -> Option<Ends>,
+        ends_of: impl Fn(FunctionKind, &FunctionName) -> Option<Ends>,
     ) -> (Self, Vec<Conflict>) {
         let mut published = Self::default();
         let mut conflicts = Vec::new();
@@ -257,10 +257,7 @@ impl Published {
                     name: function.name.clone(),
                     code: Arc::clone(&component.code),
                     entity: Arc::clone(&function.entity),
-                    operations: match kind {
-                        FunctionKind::Entity => operations_of(&function.name),
-                        _ => None,
-                    },
+                    ends: ends_of(kind, &function.name),
                     file_name: component.file_name.clone(),
                     http: function.http.clone(),
                 };

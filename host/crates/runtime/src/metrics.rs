@@ -2,7 +2,7 @@
 //! docs/metrics.md.
 
 use everstate_engine::metrics::{FunctionLabel, Histogram, OfEnd, OfKind};
-use everstate_types::FunctionName;
+use everstate_types::{FunctionKind, FunctionName};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -88,9 +88,13 @@ impl RuntimeMetrics {
         to.register("idle_guests", help, self.idle_guests.clone());
     }
 
-    /// The counters of an entity function that is known.
-    pub(crate) fn operations_of(&self, name: &FunctionName) -> Ends {
-        ends(&self.operations, Some(name))
+    /// The counters of a function that is published, if its runs are counted here.
+    pub(crate) fn ends_of(&self, kind: FunctionKind, name: &FunctionName) -> Option<Ends> {
+        match kind {
+            FunctionKind::Entity => Some(ends(&self.operations, Some(name))),
+            FunctionKind::Activity => Some(self.attempts_of(Some(name))),
+            FunctionKind::Orchestrator | FunctionKind::Http => None,
+        }
     }
 
     /// The counters of an activity; `None`: of all that are not known.
@@ -98,7 +102,8 @@ impl RuntimeMetrics {
         ends(&self.attempts, name)
     }
 
-    /// A run ended otherwise than by the guest's own word.
+    /// A run ended otherwise than by the guest's own word. If there was no guest to be run, that is nothing
+    /// that a guest did.
     pub(crate) fn failed(&self, error: &GuestError) {
         let kind = match error {
             GuestError::Trapped { .. } => "trap",
@@ -106,7 +111,8 @@ impl RuntimeMetrics {
             GuestError::WallTime(_) => "wallTime",
             GuestError::Memory(_) | GuestError::SharedMemory(_) => "memory",
             GuestError::PayloadTooLarge { .. } => "payload",
-            _ => "other",
+            GuestError::ResponseStatus(_) | GuestError::Host(_) => "other",
+            GuestError::FunctionNotFound(..) | GuestError::ComponentMissing(_) => return,
         };
         self.failures.get_or_create(&OfKind { kind }).inc();
     }
@@ -118,4 +124,21 @@ fn ends(family: &Family<OfEnd, Counter>, name: Option<&FunctionName>) -> Ends {
         family.get_or_create_owned(&OfEnd { function, status })
     };
     Ends { completed: of_end("completed"), failed: of_end("failed") }
+}
+
+#[cfg(test)]
+mod tests {
+    use everstate_engine::metrics::OfKind;
+
+    use super::RuntimeMetrics;
+    use crate::error::GuestError;
+
+    #[test]
+    fn function_that_does_not_exist_is_no_failure_of_a_guest() {
+        let metrics = RuntimeMetrics::default();
+        metrics.failed(&GuestError::FunctionNotFound("Nobody".to_owned(), "an activity"));
+        metrics.failed(&GuestError::ResponseStatus(99));
+        let counted = metrics.failures.get_or_create(&OfKind { kind: "other" }).get();
+        assert_eq!(counted, 1);
+    }
 }

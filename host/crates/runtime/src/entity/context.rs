@@ -8,7 +8,8 @@ use everstate_types::limits::{
     ENTITY_EFFECTS_BYTES_MAX, ENTITY_EFFECTS_MAX, ENTITY_INDEX_VALUE_BYTES_MAX, ENTITY_INDEXES_MAX,
 };
 use everstate_types::{
-    EntityId, EntityState, FunctionKind, InstanceId, Payload, RequestId, Timestamp, TraceContext,
+    EntityId, EntityState, FunctionKind, FunctionName, InstanceId, Payload, RequestId, Timestamp,
+    TraceContext,
 };
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ use crate::state::GuestState;
 /// One operation under way: what it sees and what it wants.
 #[derive(Debug)]
 pub(crate) struct EntityRun {
+    /// The entity function.
+    pub(crate) function: FunctionName,
     /// The entity.
     pub(crate) entity: EntityId,
     request_id: RequestId,
@@ -39,13 +42,14 @@ pub(crate) struct EntityRun {
 
 impl EntityRun {
     pub(crate) fn new(
+        (function, options): (&FunctionName, &Arc<EntityOptions>),
         entity: &EntityId,
         operation: &EntityOperation,
-        options: &Arc<EntityOptions>,
         state: EntityState,
     ) -> Self {
         let name = &operation.operation;
         Self {
+            function: function.clone(),
             entity: entity.clone(),
             request_id: operation.request_id,
             options: Arc::clone(options),
@@ -264,7 +268,7 @@ mod tests {
 
     use everstate_engine::guest::{EntityOperation, EntityOptions};
     use everstate_types::limits::ENTITY_EFFECTS_MAX;
-    use everstate_types::{EntityId, EntityState, Payload};
+    use everstate_types::{EntityId, EntityState, FunctionName, Payload};
     use uuid::Uuid;
 
     use super::{EntityRun, HostError, entity_context, types};
@@ -287,7 +291,8 @@ mod tests {
         let entity = EntityId::new("Counter", "1").expect("a valid id");
         let state =
             EntityState { value: Some(Payload::from("1")), version: 3, ..EntityState::default() };
-        EntityRun::new(&entity, &operation, &Arc::new(options), state)
+        let function = FunctionName::new("Counter").expect("a valid name");
+        EntityRun::new((&function, &Arc::new(options)), &entity, &operation, state)
     }
 
     fn indexes(values: &[(&str, &str)]) -> (Result<(), HostError>, EntityRun) {

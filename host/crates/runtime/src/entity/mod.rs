@@ -44,8 +44,8 @@ pub(crate) async fn run(host: Arc<Host>, item: EntityWorkItem) -> EntityOutcome 
     for (operation, batch_position) in operations.into_iter().zip(0..) {
         let place = Place { entity: &entity, batch_size, batch_position };
         let (outcome, is_sound) = operate(&host, &function, place, operation, &mut state).await;
-        if let Some(operations) = &function.operations {
-            operations.count(outcome.result.is_err());
+        if let Some(ends) = &function.ends {
+            ends.count(outcome.result.is_err());
         }
         results.push(outcome);
         // Guests give way at ticks, but what is shorter than a tick never sees one.
@@ -88,7 +88,7 @@ async fn operate(
     state: &mut EntityState,
 ) -> (OperationOutcome, bool) {
     let Place { entity, batch_size, batch_position } = place;
-    let run = EntityRun::new(entity, &operation, &function.entity, state.clone());
+    let run = EntityRun::new((&function.name, &function.entity), entity, &operation, state.clone());
     let operation = Operation {
         entity: to_entity_id(entity),
         name: operation.operation,
