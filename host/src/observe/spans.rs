@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use everstate_engine::trace::{FinishedSpan, SpanKind, SpanSink};
+use everstate_engine::clock::ExactTime;
+use everstate_engine::trace::{FinishedSpan, SpanKind, SpanSink, SpanValue};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind as OtlpKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -51,9 +52,6 @@ const TRACES_ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
 /// The one that names the certificates which a collector is to be trusted by.
 const CA_VARIABLE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
-
-/// Attributes whose values are numbers.
-const NUMBERS: [&str; 1] = ["http.response.status_code"];
 
 /// The bits of a trace id that W3C Trace Context wants to be random.
 const RANDOM_BITS: u128 = (1 << 56) - 1;
@@ -208,7 +206,7 @@ fn resource(config: &TelemetryConfig) -> Resource {
 
 fn span_data(span: FinishedSpan) -> SpanData {
     let trace = &span.trace;
-    let started = UNIX_EPOCH + Duration::from_millis(span.started.as_millis());
+    let time = |time: ExactTime| UNIX_EPOCH + Duration::from_nanos(time.as_nanos());
     let span_kind = match span.kind {
         SpanKind::Request => OtlpKind::Server,
         SpanKind::Orchestration | SpanKind::Entity => OtlpKind::Consumer,
@@ -218,12 +216,10 @@ fn span_data(span: FinishedSpan) -> SpanData {
     attributes.extend(span.function.map(|name| KeyValue::new("everstate.function", name)));
     let instance = span.instance_id.map(|id| id.to_string());
     attributes.extend(instance.map(|id| KeyValue::new("everstate.instance_id", id)));
-    attributes.extend(span.attributes.into_iter().map(
-        |(name, value)| match value.parse::<i64>() {
-            Ok(number) if NUMBERS.contains(&name) => KeyValue::new(name, number),
-            _ => KeyValue::new(name, value),
-        },
-    ));
+    attributes.extend(span.attributes.into_iter().map(|(name, value)| match value {
+        SpanValue::Number(number) => KeyValue::new(name, number),
+        SpanValue::Text(text) => KeyValue::new(name, text),
+    }));
     let status = match span.error {
         Some(description) => Status::Error { description: description.into() },
         None => Status::Unset,
@@ -236,8 +232,8 @@ fn span_data(span: FinishedSpan) -> SpanData {
         parent_span_is_remote: span.kind == SpanKind::Request,
         span_kind,
         name: span.name.into(),
-        start_time: started,
-        end_time: started + span.elapsed,
+        start_time: time(span.started),
+        end_time: time(span.ended),
         attributes,
         dropped_attributes_count: 0,
         events: SpanEvents::default(),

@@ -88,6 +88,8 @@ pub struct OrchestrationWorkItem {
     pub parent_instance_id: Option<InstanceId>,
     /// Given at the start.
     pub tags: Tags,
+    /// The trace that it belongs to, for what is logged.
+    pub trace_id: Option<u128>,
     /// What happened in earlier turns.
     pub history: Arc<Vec<HistoryEvent>>,
     /// What happened since: first `OrchestratorStarted`, then what came in.

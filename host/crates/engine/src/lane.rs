@@ -15,10 +15,11 @@ use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use everstate_types::{
-    DelayedKey, Failure, FunctionKind, InstanceId, LargeId, Message, MessageBody, MessageId,
-    MessageKey, Payload,
+    DelayedKey, Failure, FunctionKind, FunctionName, InstanceId, LargeId, Message, MessageBody,
+    MessageId, MessageKey, Payload,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
@@ -26,7 +27,7 @@ use tokio::sync::oneshot;
 use crate::client::Observed;
 use crate::commit::Change;
 use crate::guest::{
-    ABANDONED, ActivityWorkItem, EntityOutcome, EntityWorkItem, OperationOutcome,
+    ABANDONED, ActivityWorkItem, EntityOutcome, EntityWorkItem, GuestExecutor, OperationOutcome,
     OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
 };
 use crate::metrics::KnownCounters;
@@ -36,7 +37,7 @@ use crate::partition::{
 };
 use crate::storage::{Cached, CommitSeq};
 use crate::task_hub::Node;
-use crate::trace::{Begun, attempt_span, operation_spans, traced_operations};
+use crate::trace::{begin_attempt, begin_operations, end_operations};
 
 /// Inputs that one turn takes at most: what is staged as one, and how long others wait.
 const TURN_INPUTS_MAX: usize = 256;
@@ -88,6 +89,8 @@ pub(crate) struct Lane {
 struct Driven {
     partition: Partition<ReplySender>,
     counters: KnownCounters,
+    /// Empty between turns: room for what each of them tells.
+    facts: Vec<Fact>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +106,7 @@ impl Lane {
             driven: Mutex::new(Driven {
                 partition: Partition::new(limits),
                 counters: KnownCounters::default(),
+                facts: Vec::new(),
             }),
             loaded: AtomicUsize::new(0),
             is_full: AtomicBool::new(false),
@@ -169,8 +173,12 @@ impl Lane {
         let taken_back;
         let (staged, forgotten) = {
             let mut driven = self.driven.lock().expect("no panic under this lock");
-            let Driven { partition, counters } = &mut *driven;
-            let moment = Moment { now: node.clock.now(), durable: node.commits.durable_seq() };
+            let Driven { partition, counters, facts } = &mut *driven;
+            effects.facts = std::mem::take(facts);
+            let now = node.clock.now_exactly();
+            let exact = node.wants_spans.then_some(now);
+            let durable = node.commits.durable_seq();
+            let moment = Moment { now: now.timestamp(), exact, durable };
             for input in inputs.drain(..) {
                 partition.apply(moment, input, &mut effects);
             }
@@ -178,6 +186,7 @@ impl Lane {
             taken_back = delayed_keys(&changes);
             let staged = node.commits.stage(changes, &effects.sent, &effects.delayed);
             tell(node, counters, staged.seq, &mut effects);
+            *facts = std::mem::take(&mut effects.facts);
             let forgotten = partition.end_turn(moment, staged.seq);
             self.loaded.store(partition.loaded_count(), Ordering::Relaxed);
             (staged, forgotten)
@@ -252,7 +261,7 @@ impl Lane {
     }
 
     async fn run_work(self: &Arc<Self>, node: &Arc<Node>, work: Work) -> Input<ReplySender> {
-        let begun = Begun::now(&*node.clock);
+        let begun = Instant::now();
         match work {
             Work::Orchestration { token, item } => {
                 let instance_id = item.instance_id.clone();
@@ -262,19 +271,19 @@ impl Lane {
             }
             Work::Activity { message_key, task, item } => {
                 let instance_id = item.instance_id.clone();
-                let traced = item.trace.clone().map(|trace| (trace, item.name.clone()));
+                let open = begin_attempt(node, &item, task.above);
                 let result = run_activity(node, item).await;
                 node.metrics.activity_attempt.observe(begun.elapsed());
-                let span = traced.and_then(|traced| {
-                    attempt_span(traced, task.above, &instance_id, &begun, result.as_ref())
+                let span = open.zip(result.as_ref()).map(|(open, result)| {
+                    Box::new(open.end(node.clock.now_exactly(), result.as_ref().err()))
                 });
                 Input::ActivityRan { instance_id, message_key, task, result, span }
             }
             Work::Entity { instance_id, token, item } => {
-                let traced = traced_operations(&item);
+                let open = begin_operations(node, &item);
                 let outcome = Box::new(run_entity(node, &instance_id, item).await);
                 node.metrics.entity_batch.observe(begun.elapsed());
-                let spans = operation_spans(traced, &instance_id, &begun, &outcome.results);
+                let spans = end_operations(node, open, &outcome.results);
                 Input::EntityRan { instance_id, token, outcome, spans }
             }
         }
@@ -290,15 +299,14 @@ fn tell(
 ) {
     node.metrics.saw_inbox(effects.inbox_peak);
     let mut spans = Vec::new();
-    for fact in std::mem::take(&mut effects.facts) {
-        let is_function =
-            |name: &str| node.executor.find(FunctionKind::Orchestrator, name).is_some();
+    let published = |name: &FunctionName| {
+        Some(node.executor.find(FunctionKind::Orchestrator, name.as_str())?.name)
+    };
+    for fact in effects.facts.drain(..) {
         match fact {
-            Fact::Started(name) => {
-                counters.started(&node.metrics, &name, || is_function(name.as_str()));
-            }
+            Fact::Started(name) => counters.started(&node.metrics, &name, published),
             Fact::Ended { name, status, span } => {
-                counters.ended(&node.metrics, &name, status, || is_function(name.as_str()));
+                counters.ended(&node.metrics, &name, status, published);
                 spans.extend(span.map(|span| *span));
             }
             Fact::Span(span) => spans.push(*span),
@@ -352,17 +360,19 @@ impl ReadyWork {
     }
 }
 
-/// Finds the newest code for a message that came from an instance: its sender could not know it.
-pub(crate) fn resolve_component(node: &Node, message: &mut Message) {
+/// Finds the newest code for a message that came from an instance: its sender could not know it, nor how
+/// its author writes the name.
+pub(crate) fn resolve_component(executor: &dyn GuestExecutor, message: &mut Message) {
     let (name, component) = match &mut message.body {
-        MessageBody::StartOrchestration(start) => (&start.name, &mut start.component),
-        MessageBody::Rewind(order) => (&order.start.name, &mut order.start.component),
-        MessageBody::Proceed { name, component, .. } => (&*name, component),
+        MessageBody::StartOrchestration(start) => (&mut start.name, &mut start.component),
+        MessageBody::Rewind(order) => (&mut order.start.name, &mut order.start.component),
+        MessageBody::Proceed { name, component, .. } => (name, component),
         _ => return,
     };
     if component.is_none()
-        && let Some(found) = node.executor.find(FunctionKind::Orchestrator, name.as_str())
+        && let Some(found) = executor.find(FunctionKind::Orchestrator, name.as_str())
     {
+        *name = found.name;
         *component = Some(found.component);
     }
 }
@@ -443,9 +453,9 @@ async fn run_read(node: Arc<Node>, read: EntityRead<ReplySender>, staged: Commit
     let EntityRead { item, reply_to, gate } = read;
     let (instance_id, before) = (item.entity.instance_id(), item.state.clone());
     let call = item.operations.first().cloned().map(OperationCall::from);
-    let (begun, traced) = (Begun::now(&*node.clock), traced_operations(&item));
+    let open = begin_operations(&node, &item);
     let mut outcome = run_operations(&node, &instance_id, item).await;
-    let spans = operation_spans(traced, &instance_id, &begun, &outcome.results);
+    let spans = end_operations(&node, open, &outcome.results);
     let done = outcome.results.pop();
     let has_effects = done.as_ref().is_some_and(|done| !done.effects.is_empty());
     match (call, done) {
@@ -479,3 +489,6 @@ fn host_failure(id: &InstanceId) -> Failure {
     tracing::error!(instance = %id, "the host panicked while it ran a guest; this is a defect of the host");
     Failure::new("HostError", "the host failed while it ran the function")
 }
+
+#[cfg(test)]
+mod tests;

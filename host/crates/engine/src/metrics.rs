@@ -6,10 +6,10 @@
 
 mod histogram;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use everstate_types::{FunctionName, RuntimeStatus};
+use foldhash::HashMap;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -157,24 +157,39 @@ struct Counters {
     ends: [Counter; 4],
 }
 
+impl Counters {
+    fn of(metrics: &EngineMetrics, function: Option<FunctionName>) -> Self {
+        let function = FunctionLabel(function);
+        let of_end = |status| {
+            let function = function.clone();
+            metrics.completions.get_or_create_owned(&OfEnd { function, status })
+        };
+        let ends = ["completed", "failed", "terminated", "continuedAsNew"].map(of_end);
+        Self { starts: metrics.starts.get_or_create_owned(&OfFunction { function }), ends }
+    }
+}
+
 /// The counters of orchestrators that a lane has met, so that it asks nobody for them twice.
 #[derive(Debug, Default)]
 pub(crate) struct KnownCounters {
+    /// By the name that an orchestration has: that of its function, but for the letter case perhaps.
     known: HashMap<FunctionName, Counters>,
+    /// Those of all names that no function has. Which names these are is not kept: one may come.
+    other: Option<Counters>,
 }
 
 /// Names that a lane remembers. Far more than there are functions; then it forgets all of them.
 const KNOWN_MAX: usize = 4_096;
 
 impl KnownCounters {
-    /// Counts a start.
+    /// Counts a start. `published` gives the name of the function as its author wrote it.
     pub(crate) fn started(
         &mut self,
         metrics: &EngineMetrics,
         name: &FunctionName,
-        is_function: impl FnOnce() -> bool,
+        published: impl FnOnce(&FunctionName) -> Option<FunctionName>,
     ) {
-        self.of(metrics, name, is_function).starts.inc();
+        self.count(metrics, name, published, |counters| counters.starts.inc());
     }
 
     /// Counts an end; `None`: with a next generation.
@@ -183,7 +198,7 @@ impl KnownCounters {
         metrics: &EngineMetrics,
         name: &FunctionName,
         status: Option<RuntimeStatus>,
-        is_function: impl FnOnce() -> bool,
+        published: impl FnOnce(&FunctionName) -> Option<FunctionName>,
     ) {
         let index = match status {
             Some(RuntimeStatus::Completed) => 0,
@@ -191,28 +206,80 @@ impl KnownCounters {
             Some(_) => 1,
             None => 3,
         };
-        self.of(metrics, name, is_function).ends[index].inc();
+        self.count(metrics, name, published, |counters| counters.ends[index].inc());
     }
 
-    fn of(
+    fn count(
         &mut self,
         metrics: &EngineMetrics,
         name: &FunctionName,
-        is_function: impl FnOnce() -> bool,
-    ) -> &Counters {
-        if self.known.len() > KNOWN_MAX {
+        published: impl FnOnce(&FunctionName) -> Option<FunctionName>,
+        count: impl FnOnce(&Counters) -> u64,
+    ) {
+        if let Some(counters) = self.known.get(name) {
+            count(counters);
+            return;
+        }
+        let Some(function) = published(name) else {
+            count(self.other.get_or_insert_with(|| Counters::of(metrics, None)));
+            return;
+        };
+        if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        if !self.known.contains_key(name) {
-            let function = FunctionLabel(is_function().then(|| name.clone()));
-            let of_end = |status| {
-                let function = function.clone();
-                metrics.completions.get_or_create_owned(&OfEnd { function, status })
-            };
-            let ends = ["completed", "failed", "terminated", "continuedAsNew"].map(of_end);
-            let starts = metrics.starts.get_or_create_owned(&OfFunction { function });
-            self.known.insert(name.clone(), Counters { starts, ends });
+        let counters = Counters::of(metrics, Some(function));
+        count(&counters);
+        self.known.insert(name.clone(), counters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use everstate_types::{FunctionName, RuntimeStatus};
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+
+    use super::{EngineMetrics, KnownCounters};
+
+    fn rendered(metrics: &EngineMetrics) -> String {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("a String takes all");
+        text
+    }
+
+    fn name(name: &str) -> FunctionName {
+        FunctionName::new(name).expect("a valid name")
+    }
+
+    #[test]
+    fn function_has_one_series_however_it_is_written() {
+        let (metrics, mut counters) = (EngineMetrics::default(), KnownCounters::default());
+        for written in ["Greeter", "GREETER", "greeter", "GREETER"] {
+            counters.started(&metrics, &name(written), |_| Some(name("Greeter")));
         }
-        &self.known[name]
+        let status = Some(RuntimeStatus::Completed);
+        counters.ended(&metrics, &name("gReeter"), status, |_| Some(name("Greeter")));
+        let text = rendered(&metrics);
+        let starts: Vec<_> =
+            text.lines().filter(|l| l.starts_with("orchestration_starts")).collect();
+        assert_eq!(starts, ["orchestration_starts_total{function=\"Greeter\"} 4"]);
+        let ended = "orchestration_completions_total{function=\"Greeter\",status=\"completed\"} 1";
+        assert!(text.lines().any(|line| line == ended), "{text}");
+    }
+
+    #[test]
+    fn name_that_was_unknown_is_counted_as_its_function_once_there_is_one() {
+        let (metrics, mut counters) = (EngineMetrics::default(), KnownCounters::default());
+        counters.started(&metrics, &name("Later"), |_| None);
+        counters.started(&metrics, &name("Later"), |name| Some(name.clone()));
+        let text = rendered(&metrics);
+        for line in [
+            "orchestration_starts_total{function=\"(other)\"} 1",
+            "orchestration_starts_total{function=\"Later\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+        }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timers: Arc<Timers>,
     pub(crate) metrics: Arc<EngineMetrics>,
+    /// Whether spans of work go anywhere: if not, none is made.
+    pub(crate) wants_spans: bool,
     runtime: Handle,
     fatal: Arc<dyn Fn(&StorageError) + Send + Sync>,
     is_stopping: AtomicBool,
@@ -110,6 +112,7 @@ impl TaskHub {
             clock,
             timers: Arc::new(Timers::new(recovered.delayed)),
             metrics: Arc::clone(&observers.metrics),
+            wants_spans: observers.spans.wants_spans(),
             runtime: Handle::current(),
             fatal,
             is_stopping: AtomicBool::new(false),
@@ -184,7 +187,7 @@ impl Node {
 
     /// Puts a message into the queue of its lane. Gives the lane if the caller has to drive it.
     pub(crate) fn enqueue(&self, key: MessageKey, mut message: Message) -> Option<Arc<Lane>> {
-        resolve_component(self, &mut message);
+        resolve_component(&*self.executor, &mut message);
         let lane = self.lane_of(&message.target);
         lane.enqueue(Input::Message(key, message)).then(|| Arc::clone(lane))
     }

@@ -1,23 +1,22 @@
 //! [`SpanSink`]: where the spans of traced work go when what they tell of is durable.
 //!
 //! A span is made where its work ends, of what is known there: nothing is kept open meanwhile, so there is
-//! nothing to lose in a crash or to begin twice in a replay. Work without a sampled trace makes none. Not
-//! here: how spans leave the process; that is the host's. See docs/decisions.
+//! nothing to lose in a crash or to begin twice in a replay. Work without a sampled trace makes none, and where
+//! nobody wants spans none is made at all. What spans there are is in `work.rs`. Not here: how they leave
+//! the process; that is the host's. See docs/decisions/0020.
+
+mod work;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use everstate_types::{
-    Failure, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus, SpanId,
-    Timestamp, TraceContext,
-};
+use everstate_types::{InstanceId, SpanId, TraceContext};
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::guest::{EntityOperation, EntityWorkItem, OperationOutcome};
+pub(crate) use self::work::{begin_attempt, begin_operations, end_operations, execution_span};
+use crate::clock::{Clock, ExactTime};
 use crate::storage::CommitSeq;
 
 /// What a span is of.
@@ -44,23 +43,44 @@ pub struct FinishedSpan {
     pub parent: Option<SpanId>,
     /// What was done: the function, with its operation for an entity; method and route of a request.
     pub name: String,
-    /// The function that did it, if one did.
+    /// The function that did it, if one did, as its author wrote it.
     pub function: Option<String>,
     /// Whose it was.
     pub instance_id: Option<InstanceId>,
     /// When it began.
-    pub started: Timestamp,
-    /// How long it took.
-    pub elapsed: Duration,
+    pub started: ExactTime,
+    /// When it ended; not before it began.
+    pub ended: ExactTime,
     /// Further facts, by their names in OpenTelemetry.
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<(&'static str, SpanValue)>,
     /// Why it failed, if it did.
     pub error: Option<String>,
 }
 
+/// What an attribute of a span says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpanValue {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(i64),
+}
+
+impl From<String> for SpanValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u32> for SpanValue {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
 /// Takes spans. Must not block, and may drop them.
 pub trait SpanSink: Send + Sync + fmt::Debug + 'static {
-    /// Whether spans go anywhere.
+    /// Whether spans go anywhere. Always the same.
     fn wants_spans(&self) -> bool;
 
     /// Whether a request without a trace begins the one with this id, whose last 56 bits are random.
@@ -86,35 +106,13 @@ impl SpanSink for NoSpans {
     fn finished(&self, _span: FinishedSpan) {}
 }
 
-/// When something began.
-#[derive(Clone, Copy, Debug)]
-pub struct Begun {
-    /// In the time of day.
-    pub at: Timestamp,
-    since: Instant,
-}
-
-impl Begun {
-    /// Now.
-    #[must_use]
-    pub fn now(clock: &dyn Clock) -> Self {
-        Self { at: clock.now(), since: Instant::now() }
-    }
-
-    /// How long ago that was.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.since.elapsed()
-    }
-}
-
 /// The trace of a request that came in, and its span while it is under way.
 #[derive(Debug)]
 pub struct RequestTrace {
     /// What is started because of the request goes below this.
     pub below: Box<TraceContext>,
-    /// The span; `None` if nobody wants it.
-    span: Option<(Option<SpanId>, Begun)>,
+    /// The span above, and when it began; `None` if nobody wants the span.
+    span: Option<(Option<SpanId>, ExactTime)>,
 }
 
 impl RequestTrace {
@@ -134,20 +132,25 @@ impl RequestTrace {
                 return None;
             }
             let below = TraceContext { trace_id, span_id, flags: 1, state: String::new() };
-            let span = Some((None, Begun::now(clock)));
+            let span = Some((None, clock.now_exactly()));
             return Some(Self { below: Box::new(below), span });
         };
         if !sink.wants_spans() || !parent.is_sampled() {
             return Some(Self { below: Box::new(parent), span: None });
         }
         let below = Box::new(parent.below(new_span_id()));
-        Some(Self { below, span: Some((Some(parent.span_id), Begun::now(clock))) })
+        Some(Self { below, span: Some((Some(parent.span_id), clock.now_exactly())) })
     }
 
     /// The span, now that the request is answered.
     #[must_use]
-    pub fn finish(self, name: String, function: Option<String>) -> Option<FinishedSpan> {
-        let (parent, begun) = self.span?;
+    pub fn finish(
+        self,
+        clock: &dyn Clock,
+        name: String,
+        function: Option<String>,
+    ) -> Option<FinishedSpan> {
+        let (parent, started) = self.span?;
         Some(FinishedSpan {
             kind: SpanKind::Request,
             trace: *self.below,
@@ -155,8 +158,8 @@ impl RequestTrace {
             name,
             function,
             instance_id: None,
-            started: begun.at,
-            elapsed: begun.elapsed(),
+            started,
+            ended: clock.now_exactly().max(started),
             attributes: Vec::new(),
             error: None,
         })
@@ -166,102 +169,6 @@ impl RequestTrace {
 fn new_span_id() -> SpanId {
     let (half, _) = Uuid::new_v4().as_u64_pair();
     SpanId(half.max(1))
-}
-
-/// The span of an execution that has ended.
-pub(crate) fn execution_span(
-    instance_id: &InstanceId,
-    record: &OrchestrationRecord,
-    started: Timestamp,
-    status: &str,
-) -> Option<FinishedSpan> {
-    let above = record.trace.as_deref().filter(|trace| trace.is_sampled())?;
-    let span_id = SpanId::of_execution(record.execution_id, record.rewinds);
-    let millis = record.updated_at.as_millis().saturating_sub(started.as_millis());
-    let error = match record.status {
-        RuntimeStatus::Failed => record.failure.as_ref().map(|f| f.error_message.clone()),
-        RuntimeStatus::Terminated => Some("terminated".to_owned()),
-        _ => None,
-    };
-    Some(FinishedSpan {
-        kind: SpanKind::Orchestration,
-        trace: above.below(span_id),
-        parent: Some(above.span_id),
-        name: record.name.to_string(),
-        function: Some(record.name.to_string()),
-        instance_id: Some(instance_id.clone()),
-        started,
-        elapsed: Duration::from_millis(millis),
-        attributes: vec![
-            ("everstate.execution_id", record.execution_id.to_string()),
-            ("everstate.status", status.to_owned()),
-        ],
-        error,
-    })
-}
-
-/// The span of an attempt at an activity, whose place is `trace`; `None`: it was not run, or nobody wants
-/// the span.
-pub(crate) fn attempt_span(
-    (trace, name): (Box<TraceContext>, FunctionName),
-    parent: Option<SpanId>,
-    instance_id: &InstanceId,
-    begun: &Begun,
-    result: Option<&Result<Payload, Failure>>,
-) -> Option<Box<FinishedSpan>> {
-    let result = result.filter(|_| trace.is_sampled())?;
-    Some(Box::new(FinishedSpan {
-        kind: SpanKind::Activity,
-        trace: *trace,
-        parent,
-        name: name.to_string(),
-        function: Some(name.to_string()),
-        instance_id: Some(instance_id.clone()),
-        started: begun.at,
-        elapsed: begun.elapsed(),
-        attributes: Vec::new(),
-        error: result.as_ref().err().map(|failure| failure.error_message.clone()),
-    }))
-}
-
-/// An operation that belongs to a trace: its place in the batch, its own span, the one above, its name.
-pub(crate) type TracedOperation = (usize, TraceContext, SpanId, String);
-
-/// Those operations of a work item whose spans somebody may want.
-pub(crate) fn traced_operations(item: &EntityWorkItem) -> Vec<TracedOperation> {
-    let traced = |(index, operation): (usize, &EntityOperation)| {
-        let above = operation.trace.as_deref().filter(|trace| trace.is_sampled())?;
-        let trace = above.below(SpanId::of_operation(operation.request_id));
-        let name = format!("{}.{}", item.entity.name(), operation.operation);
-        Some((index, trace, above.span_id, name))
-    };
-    item.operations.iter().enumerate().filter_map(traced).collect()
-}
-
-/// The spans of the operations that have run. All have the times of their batch.
-pub(crate) fn operation_spans(
-    traced: Vec<TracedOperation>,
-    instance_id: &InstanceId,
-    begun: &Begun,
-    results: &[OperationOutcome],
-) -> Vec<FinishedSpan> {
-    let span = |(index, trace, parent, name): TracedOperation| {
-        let outcome = results.get(index)?;
-        let function = name.split('.').next().map(str::to_owned);
-        Some(FinishedSpan {
-            kind: SpanKind::Entity,
-            trace,
-            parent: Some(parent),
-            name,
-            function,
-            instance_id: Some(instance_id.clone()),
-            started: begun.at,
-            elapsed: begun.elapsed(),
-            attributes: Vec::new(),
-            error: outcome.result.as_ref().err().map(|failure| failure.error_message.clone()),
-        })
-    };
-    traced.into_iter().filter_map(span).collect()
 }
 
 /// Holds spans back until what they tell of is durable. Like the output gate, but nobody waits: a
@@ -314,10 +221,10 @@ impl SpanGate {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use everstate_types::{SpanId, Timestamp, TraceContext};
+    use everstate_types::{SpanId, TraceContext};
 
     use super::{FinishedSpan, RequestTrace, SpanGate, SpanSink};
-    use crate::clock::Clock;
+    use crate::clock::{Clock, ExactTime};
     use crate::storage::CommitSeq;
 
     /// Keeps the names of spans.
@@ -344,8 +251,8 @@ mod tests {
     struct Noon;
 
     impl Clock for Noon {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(43_200_000)
+        fn now_exactly(&self) -> ExactTime {
+            ExactTime::from_nanos(43_200_000_000_001)
         }
     }
 
@@ -355,7 +262,7 @@ mod tests {
 
     fn span(name: &str) -> FinishedSpan {
         let begun = RequestTrace::begin(&Names::default(), &Noon, Some(incoming(1)));
-        let finished = begun.and_then(|trace| trace.finish(name.to_owned(), None));
+        let finished = begun.and_then(|trace| trace.finish(&Noon, name.to_owned(), None));
         finished.expect("the trace is sampled")
     }
 
@@ -381,7 +288,7 @@ mod tests {
         let found = span("x");
         assert_eq!((found.parent, found.trace.trace_id), (Some(SpanId(8)), 7));
         assert!(found.trace.span_id != SpanId(8) && found.trace.state == "a=1");
-        assert_eq!(found.started, Noon.now());
+        assert_eq!((found.started, found.ended), (Noon.now_exactly(), Noon.now_exactly()));
     }
 
     #[test]
@@ -389,7 +296,7 @@ mod tests {
         let sink = Names { begins: true, ..Names::default() };
         let trace = RequestTrace::begin(&sink, &Noon, Some(incoming(0))).expect("it has a trace");
         assert_eq!(*trace.below, incoming(0));
-        assert_eq!(trace.finish("x".to_owned(), None), None);
+        assert_eq!(trace.finish(&Noon, "x".to_owned(), None), None);
     }
 
     #[test]
@@ -398,7 +305,7 @@ mod tests {
         let sink = Names { begins: true, ..Names::default() };
         let trace = RequestTrace::begin(&sink, &Noon, None).expect("it begins one");
         assert!(trace.below.is_sampled());
-        let span = trace.finish("x".to_owned(), None).expect("it is sampled");
+        let span = trace.finish(&Noon, "x".to_owned(), None).expect("it is sampled");
         assert_eq!(span.parent, None);
     }
 }

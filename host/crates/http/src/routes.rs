@@ -39,6 +39,8 @@ pub(crate) struct RouteTarget {
     pub(crate) function: FoundFunction,
     /// Which key a request must bring.
     pub(crate) level: AuthorizationLevel,
+    /// The route's template, for observers.
+    pub(crate) template: Arc<str>,
 }
 
 /// A route that is not in the table.
@@ -140,7 +142,8 @@ fn route_of(
         }
     }
     let function = FoundFunction { name: entry.function.clone(), component: entry.component };
-    let target = RouteTarget { function, level: entry.level };
+    let template = Arc::from(format!("/{}", entry.route.trim_start_matches('/')));
+    let target = RouteTarget { function, level: entry.level, template };
     let route = Route { template: Template::parse(&entry.route)?, methods, target };
     let shape = route.template.shape();
     let taken = routes.iter().find(|other| {

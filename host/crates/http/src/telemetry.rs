@@ -79,6 +79,8 @@ pub(crate) struct UnderWay<'a> {
     path: String,
     /// The function that answers it, once it is known.
     function: Option<FunctionName>,
+    /// The template of that function's route.
+    template: Option<Arc<str>>,
     /// The route of the API that it goes to, once it is known.
     route: Option<&'static ApiRoute>,
     trace: Option<RequestTrace>,
@@ -92,16 +94,19 @@ impl<'a> UnderWay<'a> {
         let wants_path = telemetry.spans.wants_spans();
         let path = if wants_path { parts.uri.path().to_owned() } else { String::new() };
         let (begun, method) = (Instant::now(), parts.method.clone());
-        Self { telemetry, begun, method, path, function: None, route: None, trace: None }
+        let (function, template) = (None, None);
+        Self { telemetry, begun, method, path, function, template, route: None, trace: None }
     }
 
     /// A function answers it. Gives the place in the trace of what it starts.
     pub(crate) fn is_for(
         &mut self,
         function: &FunctionName,
+        template: Arc<str>,
         headers: &HeaderMap,
     ) -> Option<Box<TraceContext>> {
         self.function = Some(function.clone());
+        self.template = Some(template);
         self.take_up_trace(headers)
     }
 
@@ -148,21 +153,19 @@ impl<'a> UnderWay<'a> {
     }
 
     fn finish_span(&mut self, trace: RequestTrace, status: u16) {
-        let route = self.route.map(ApiRoute::template);
-        let what = match (&self.function, &route) {
-            (Some(function), _) => function.as_str(),
-            (None, Some(route)) => route,
-            (None, None) => &self.path,
-        };
-        let name = format!("{} {what}", self.method);
+        let of_api = self.route.map(ApiRoute::template);
+        let route = of_api.or_else(|| self.template.as_deref().map(str::to_owned));
+        let method = self.method.to_string();
+        let name =
+            route.as_ref().map_or_else(|| method.clone(), |route| format!("{method} {route}"));
         let function = self.function.as_ref().map(ToString::to_string);
-        let Some(mut span) = trace.finish(name, function) else { return };
+        let Some(mut span) = trace.finish(&SystemClock, name, function) else { return };
         span.attributes = vec![
-            ("http.request.method", self.method.to_string()),
-            ("url.path", std::mem::take(&mut self.path)),
-            ("http.response.status_code", status.to_string()),
+            ("http.request.method", method.into()),
+            ("url.path", std::mem::take(&mut self.path).into()),
+            ("http.response.status_code", u32::from(status).into()),
         ];
-        span.attributes.extend(route.map(|route| ("http.route", route)));
+        span.attributes.extend(route.map(|route| ("http.route", route.into())));
         span.error = (status >= 500).then(|| format!("status {status}"));
         self.telemetry.spans.finished(span);
     }

@@ -53,8 +53,8 @@ impl Triggers {
         body: Body,
         under_way: &mut UnderWay<'_>,
     ) -> Result<Response, ApiError> {
-        let (RouteTarget { function, level }, route_values) = self.find(&parts)?;
-        let trace = under_way.is_for(&function.name, &parts.headers);
+        let (RouteTarget { function, level, template }, route_values) = self.find(&parts)?;
+        let trace = under_way.is_for(&function.name, template, &parts.headers);
         self.admission.to_function(&parts, &function.name, level)?;
         let body = read_body(body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;

@@ -139,6 +139,7 @@ fn two_turns(
         component: found.component,
         parent_instance_id: None,
         tags: Vec::new(),
+        trace_id: None,
         history: Arc::default(),
         new_events: Arc::new(vec![started.clone(), execution.clone()]),
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everstate_engine::guest::GuestLogLine;
 use everstate_engine::storage::CommitSeq;
-use everstate_types::{InstanceId, TraceContext};
+use everstate_types::{FunctionName, InstanceId, TraceContext};
 use tokio::task::yield_now;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -99,30 +99,31 @@ impl GuestState {
     /// Writes a line of the guest to the log, and an orchestrator's to its history too. What is
     /// replayed was written before.
     pub(crate) fn log(&self, level: tracing::Level, line: &str) {
-        let mut trace = None;
-        let (function, instance_id) = match &self.role {
+        let of_run = |trace: &Option<Box<TraceContext>>| trace.as_ref().map(|trace| trace.trace_id);
+        let (function, instance_id, trace_id) = match &self.role {
             Role::Orchestrator(script) => {
                 let mut script = lock(script);
                 if script.is_replaying() {
                     return;
                 }
                 script.keep_log_line(level_name(level), line);
-                (script.item.name.to_string(), Some(script.item.instance_id.clone()))
+                let item = &script.item;
+                (Some(item.name.clone()), Some(item.instance_id.clone()), item.trace_id)
             }
             Role::Entity(run) => {
-                trace = run.trace.as_deref();
-                (run.entity.name().to_owned(), Some(run.entity.instance_id()))
+                let instance_id = run.entity.instance_id();
+                (Some(run.function.clone()), Some(instance_id), of_run(&run.trace))
             }
             Role::Http(run) | Role::Activity(run) => {
-                trace = run.trace.as_deref();
-                (run.function.to_string(), run.instance_id.clone())
+                (Some(run.function.clone()), run.instance_id.clone(), of_run(&run.trace))
             }
             Role::Describe | Role::Idle | Role::IdleActivity => Default::default(),
         };
-        log_line(level, &function, instance_id.as_ref(), trace, line);
+        let function = function.as_ref().map_or("", FunctionName::as_str);
+        log_line(level, function, instance_id.as_ref(), trace_id, line);
         if let (Some(log), Some(instance_id)) = (self.host.log.get(), &instance_id) {
             let (level, message) = (level_name(level), line);
-            log.keep(GuestLogLine { instance_id, function: &function, level, message });
+            log.keep(GuestLogLine { instance_id, function, level, message });
         }
     }
 
@@ -203,11 +204,11 @@ fn log_line(
     level: tracing::Level,
     function: &str,
     instance: Option<&InstanceId>,
-    trace: Option<&TraceContext>,
+    trace_id: Option<u128>,
     line: &str,
 ) {
     let instance = instance.map(tracing::field::display);
-    let trace_id = trace.map(|trace| tracing::field::display(format!("{:032x}", trace.trace_id)));
+    let trace_id = trace_id.map(|id| tracing::field::display(format!("{id:032x}")));
     // The level has to be known to `tracing` when it is compiled.
     macro_rules! event {
         ($level:ident) => {

@@ -35,6 +35,7 @@ pub use self::input::{
 };
 pub use self::orchestration::{Explained, OpenReason, SoughtLock};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
+use crate::clock::ExactTime;
 use crate::commit::Change;
 use crate::storage::{CommitSeq, StoredInstance};
 
@@ -60,6 +61,8 @@ pub struct PartitionLimits {
 pub struct Moment {
     /// The time of day.
     pub now: Timestamp,
+    /// The same to the nanosecond, if somebody wants spans: it goes nowhere else.
+    pub exact: Option<ExactTime>,
     /// The last turn that is durable.
     pub durable: CommitSeq,
 }

@@ -11,6 +11,7 @@ use everstate_types::{
 
 use super::input::{Input, LifecycleChange, WaitFor};
 use super::orchestration::{OpenActions, Section};
+use crate::clock::ExactTime;
 use crate::storage::{CommitSeq, Indexed, IndexedFields};
 
 /// One instance in memory.
@@ -81,6 +82,8 @@ pub(super) struct Orchestration {
     pub(super) is_abandoned: Arc<AtomicBool>,
     /// What the index holds of it, once what is staged is written.
     pub(super) indexed: Option<Box<Indexed>>,
+    /// When its first turn began, if somebody wants its span and it was in memory since.
+    pub(super) begun: Option<ExactTime>,
 }
 
 /// A turn that runs.

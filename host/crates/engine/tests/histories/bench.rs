@@ -218,7 +218,11 @@ impl Bench {
     /// Does what is to be done until nothing is left.
     pub(crate) fn settle(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
-            let moment = Moment { now: Timestamp::from_millis(self.now), durable: CommitSeq(0) };
+            let moment = Moment {
+                now: Timestamp::from_millis(self.now),
+                exact: None,
+                durable: CommitSeq(0),
+            };
             let mut effects = Effects::default();
             self.partition.apply(moment, input, &mut effects);
             for change in &effects.changes {

@@ -370,7 +370,7 @@ impl World {
     }
 
     fn moment(&self) -> Moment {
-        Moment { now: Timestamp::from_millis(self.now), durable: self.durable }
+        Moment { now: Timestamp::from_millis(self.now), exact: None, durable: self.durable }
     }
 
     fn turn(&mut self, index: usize) {

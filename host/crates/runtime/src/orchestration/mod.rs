@@ -93,6 +93,7 @@ pub(crate) async fn check(
         component: code.hash,
         parent_instance_id: record.parent.as_ref().map(|parent| parent.instance_id.clone()),
         tags: record.tags.clone(),
+        trace_id: None,
         history: Arc::clone(&status.history),
         // A live turn in which nothing has come: the guest gets there only if it has repeated all.
         new_events: Arc::default(),

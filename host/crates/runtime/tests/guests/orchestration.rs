@@ -38,6 +38,7 @@ pub(crate) fn first_turn(fixture: &Fixture, name: &str, input: &str) -> Orchestr
         component: found.component,
         parent_instance_id: None,
         tags: Vec::new(),
+        trace_id: None,
         history: Arc::default(),
         new_events: Arc::new(vec![event(EventKind::OrchestratorStarted), event(started)]),
     }

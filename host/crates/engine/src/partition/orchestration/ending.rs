@@ -17,6 +17,7 @@ use super::actions::start_message;
 use super::events::Ending;
 use super::open::OpenActions;
 use super::section::Section;
+use crate::clock::ExactTime;
 use crate::commit::Change;
 use crate::error::ClientError;
 use crate::storage::OrchestrationRow;
@@ -87,7 +88,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let Some(state) = self.state.as_mut() else { return };
         state.abandon(effects);
         let status = state.record.status;
-        effects.facts.push(state.ended(turn.id, Some(status)));
+        effects.facts.push(state.ended(moment, turn.id, Some(status)));
         if let Some(parent) = &state.record.parent {
             effects.sent.push(child_result(parent, state.result()));
         }
@@ -119,7 +120,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
     ) {
         let Some(before) = self.state.as_mut() else { return };
         before.abandon(effects);
-        effects.facts.push(before.ended(turn.id, None));
+        effects.facts.push(before.ended(moment, turn.id, None));
         let mut record = before.record.clone();
         let replaced = record.execution_id;
         record.execution_id = replaced.next_generation();
@@ -197,20 +198,26 @@ impl Orchestration {
     }
 
     /// What is told of the end; `status` is `None` if a next generation follows.
-    fn ended(&self, id: &InstanceId, status: Option<RuntimeStatus>) -> Fact {
+    fn ended(&self, moment: Moment, id: &InstanceId, status: Option<RuntimeStatus>) -> Fact {
         let name = self.record.name.clone();
-        if self.record.trace.is_none() {
-            return Fact::Ended { name, status, span: None };
+        let span = moment.exact.filter(|_| self.record.trace.is_some()).and_then(|now| {
+            let told = status.map_or("ContinuedAsNew".to_owned(), |status| status.to_string());
+            execution_span(id, &self.record, (self.span_start(), now), &told)
+        });
+        Fact::Ended { name, status, span: span.map(Box::new) }
+    }
+
+    /// When the span of the execution began. A rewound one is another span from there on.
+    fn span_start(&self) -> ExactTime {
+        let is_rewound = self.record.rewinds > 0;
+        if let Some(begun) = self.begun.filter(|_| !is_rewound) {
+            return begun;
         }
-        // A rewound execution is another span from there on.
         let is_rewind = |event: &&HistoryEvent| {
-            self.record.rewinds > 0 && matches!(event.kind, EventKind::ExecutionRewound { .. })
+            is_rewound && matches!(event.kind, EventKind::ExecutionRewound { .. })
         };
         let first = self.history.iter().rfind(is_rewind).or(self.history.first());
-        let started = first.map_or(self.record.created_at, |event| event.timestamp);
-        let told = status.map_or("ContinuedAsNew".to_owned(), |status| status.to_string());
-        let span = execution_span(id, &self.record, started, &told).map(Box::new);
-        Fact::Ended { name, status, span }
+        first.map_or(self.record.created_at, |event| event.timestamp).into()
     }
 
     /// Adds events to the history; gives what is to be stored.

@@ -179,8 +179,9 @@ impl Orchestration {
         match body {
             MessageBody::StartOrchestration(start) => {
                 self.has_started = true;
-                // The newest code is known only where the start was delivered.
+                // The newest code, and how it writes the name, is known only where the start was delivered.
                 self.record.component = start.component.or(self.record.component);
+                self.record.name.clone_from(&start.name);
                 started_events(start).for_each(push);
             }
             MessageBody::RaiseEvent { name, input } => {

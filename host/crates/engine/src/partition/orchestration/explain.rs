@@ -190,6 +190,7 @@ impl Orchestration {
             component: self.record.component?,
             parent_instance_id: parent.map(|parent| parent.instance_id.clone()),
             tags: self.record.tags.clone(),
+            trace_id: self.record.trace.as_ref().map(|trace| trace.trace_id),
             history: Arc::clone(&self.history),
             new_events: Arc::default(),
         })

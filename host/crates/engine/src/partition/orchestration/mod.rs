@@ -396,6 +396,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         }
         let messages: Vec<_> = self.inbox.drain(..).collect();
         let new_events = Arc::new(state.events_of(moment, &messages));
+        if has_start {
+            let told = new_events.first().map_or(moment.now, |event| event.timestamp);
+            state.begun = moment.exact.map(|exact| exact.max(told.into()));
+        }
         let token = turn.token();
         let running = RunningTurn { token, messages, new_events: Arc::clone(&new_events) };
         self.running = Some(running);
@@ -413,6 +417,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             component,
             parent_instance_id: parent.map(|parent| parent.instance_id.clone()),
             tags: state.record.tags.clone(),
+            trace_id: state.record.trace.as_ref().map(|trace| trace.trace_id),
             history: Arc::clone(&state.history),
             new_events,
         };
@@ -473,6 +478,7 @@ impl Orchestration {
             awaits_proceed: awaits_proceed(&record, &history),
             is_abandoned: Arc::new(AtomicBool::new(record.status.is_finished())),
             indexed: None,
+            begun: None,
             history: Arc::new(history),
             record,
         }

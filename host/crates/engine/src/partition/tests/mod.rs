@@ -6,12 +6,13 @@ mod lifecycle;
 mod locks;
 mod rewind;
 mod sections;
+mod spans;
 mod transfer;
 
 use everstate_types::{
     Action, ComponentHash, EntityId, EntityState, EventKind, ExecutionId, ExecutionStart, Failure,
     FunctionName, InstanceId, Message, MessageId, MessageKey, Payload, RequestId, RuntimeStatus,
-    Timestamp,
+    Timestamp, TraceContext,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     Request, StartRequest, Work,
 };
 use crate::client::ConflictPolicy;
+use crate::clock::ExactTime;
 use crate::commit::{Change, CommitQueue};
 use crate::error::ClientError;
 use crate::guest::{EntityOutcome, OperationOutcome, OrchestrationOutcome, OrchestrationResult};
@@ -43,6 +45,8 @@ struct Bench {
     durable: CommitSeq,
     /// Milliseconds.
     now: u64,
+    /// By how many nanoseconds it is later, if somebody wants spans.
+    nanos: Option<u64>,
 }
 
 /// What a turn gave, after its messages were staged.
@@ -64,11 +68,14 @@ impl Bench {
             commits: CommitQueue::new(MessageId(1), [], []),
             durable: CommitSeq(0),
             now: 1_000,
+            nanos: None,
         }
     }
 
     fn turn(&mut self, input: Input<Caller>) -> Turn {
-        let moment = Moment { now: Timestamp::from_millis(self.now), durable: self.durable };
+        let exact = self.nanos.map(|nanos| ExactTime::from_nanos(self.now * 1_000_000 + nanos));
+        let now = Timestamp::from_millis(self.now);
+        let moment = Moment { now, exact, durable: self.durable };
         let mut effects = Effects::default();
         self.partition.apply(moment, input, &mut effects);
         let changes = std::mem::take(&mut effects.changes);
@@ -82,6 +89,10 @@ impl Bench {
     }
 
     fn start(&mut self, id: &str, execution: u128) -> Turn {
+        self.start_in(None, id, execution)
+    }
+
+    fn start_in(&mut self, trace: Option<TraceContext>, id: &str, execution: u128) -> Turn {
         self.turn(Input::Request(Request::Start(Box::new(StartRequest {
             instance_id: orchestration(id),
             is_new_id: true,
@@ -95,7 +106,7 @@ impl Bench {
                 start_at: None,
                 events: Vec::new(),
                 is_recorded: true,
-                trace: None,
+                trace: trace.map(Box::new),
             },
             on_conflict: ConflictPolicy::Fail,
             reply_to: Caller(1),

@@ -28,6 +28,7 @@ pub(crate) fn work_item() -> OrchestrationWorkItem {
         component: ComponentHash([0; 32]),
         parent_instance_id: None,
         tags: Vec::new(),
+        trace_id: None,
         history: Arc::default(),
         new_events: Arc::new(vec![turn(1), started()]),
     }
