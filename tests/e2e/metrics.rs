@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use everstate_tests::guests;
-use everstate_tests::host::HostProcess;
+use everstate_tests::host::{HostProcess, START_DEADLINE};
+use everstate_tests::wait::eventually;
 use hyper::StatusCode;
 use serde_json::Value;
 
@@ -87,6 +88,46 @@ async fn documented_metrics_are_those_that_a_host_has_and_a_dashboard_shows_them
         |family: &&(String, String)| series(family).iter().any(|series| shown.contains(series));
     let hidden: Vec<_> = families.iter().filter(|family| !is_shown(family)).collect();
     assert!(hidden.is_empty(), "the dashboard shows nothing of {hidden:?}");
+    Ok(())
+}
+
+/// Guests call what they like, in any letter case.
+#[tokio::test]
+async fn activity_has_one_series_however_it_is_called_and_an_unknown_one_is_no_failure_of_a_guest()
+-> Result<()> {
+    let host = HostProcess::start(options(&[guests::RETRIES])).await?;
+    for (id, activity) in [("a", "FLAKY"), ("b", "flaky"), ("c", "Nobody")] {
+        let trial = format!(
+            r#"{{"succeedsAt":1,"firstIntervalMs":1,"attempts":1,"activity":"{activity}"}}"#
+        );
+        let path = format!("/runtime/webhooks/durabletask/orchestrators/persistent/{id}");
+        assert_eq!(host.client().post(&path, trial).await?.status, StatusCode::ACCEPTED);
+    }
+    let has_ended = |text: &str| {
+        let end = |line: &str| line.starts_with("everstate_orchestration_completions_total");
+        let ended = text.lines().filter(|line| end(line)).filter_map(|line| line.split(' ').nth(1));
+        ended.filter_map(|count| count.parse::<u32>().ok()).sum::<u32>() == 3
+    };
+    let text = eventually("all have ended", START_DEADLINE, || async {
+        let text = host.client().get("/metrics").await.ok()?.text();
+        has_ended(&text).then_some(text)
+    })
+    .await?;
+    let of = |name: &str| -> Vec<_> {
+        text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>()
+    };
+    let attempts = of("everstate_activity_attempts_total");
+    for line in [
+        "everstate_activity_attempts_total{function=\"Flaky\",status=\"completed\"} 2",
+        "everstate_activity_attempts_total{function=\"(other)\",status=\"failed\"} 1",
+    ] {
+        assert!(attempts.contains(&line), "no `{line}` in {attempts:#?}");
+    }
+    assert!(!attempts.iter().any(|line| line.contains("FLAKY") || line.contains("\"flaky")));
+    assert_eq!(
+        of("everstate_guest_failures_total{kind=\"other\"}"),
+        ["everstate_guest_failures_total{kind=\"other\"} 0"]
+    );
     Ok(())
 }
 

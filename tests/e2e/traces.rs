@@ -1,5 +1,6 @@
 //! Traces: one from the request to the last activity, its context taken in and handed on, each span once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ use everstate_tests::guests;
 use everstate_tests::host::{HostProcess, START_DEADLINE};
 use everstate_tests::wait::eventually;
 use hyper::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::options;
@@ -69,13 +70,13 @@ async fn trace_goes_from_the_request_to_all_that_it_started_and_has_each_span_on
     // An even token: the first attempt at the activity fails.
     traced(&host, "POST", "/Ledger/a/token-2?way=long", "").await?;
     let spans = spans(&collector, "Ledger_Journey_Orchestrator", 2).await?;
-    let spans = if spans.iter().any(|span| span.name == "POST Ledger_Post") {
+    let spans = if spans.iter().any(|span| span.name == "POST /Ledger/{account}/{token}") {
         spans
     } else {
-        self::spans(&collector, "POST Ledger_Post", 1).await?
+        self::spans(&collector, "POST /Ledger/{account}/{token}", 1).await?
     };
     assert_each_is_there_once(&spans);
-    let request = the(&spans, "POST Ledger_Post");
+    let request = the(&spans, "POST /Ledger/{account}/{token}");
     assert_eq!(request.parent, CALLER);
     let journeys: Vec<_> =
         spans.iter().filter(|span| span.name == "Ledger_Journey_Orchestrator").collect();
@@ -92,13 +93,77 @@ async fn trace_goes_from_the_request_to_all_that_it_started_and_has_each_span_on
     let child = the(&spans, "Ledger_Child_Orchestrator");
     assert_eq!((&child.parent, child.instance_id.as_str()), (first, "token-2-child"));
     assert_eq!(&the(&spans, "Ledger_Herald_Orchestrator").parent, first);
-    let mut appended: Vec<_> = spans.iter().filter(|span| span.name == "ledger.append").collect();
+    let mut appended: Vec<_> = spans.iter().filter(|span| span.name == "Ledger.append").collect();
     appended.sort_by_key(|span| span.instance_id.clone());
     let above: Vec<_> =
         appended.iter().map(|span| (span.instance_id.as_str(), &span.parent)).collect();
     let second = &journeys[1].span_id;
     assert_eq!(above, [("@ledger@first-a", &child.span_id), ("@ledger@second-a", second)]);
     Ok(())
+}
+
+/// Five activities in a row: each begins after the one before it, and all lie within the execution, which
+/// lies within the request.
+#[tokio::test]
+async fn spans_have_times_to_the_nanosecond_and_lie_within_what_waited_for_them() -> Result<()> {
+    let collector = Collector::start().await?;
+    let config = collector.settings();
+    let host = HostProcess::start(options(&[guests::HELLO]).config(&config)).await?;
+    traced(&host, "POST", "/Hello/Hello5", "null").await?;
+    let spans = spans(&collector, "POST /Hello/{orchestrator}", 1).await?;
+    let (request, execution) = (the(&spans, "POST /Hello/{orchestrator}"), the(&spans, "Hello5"));
+    let mut attempts: Vec<_> = spans.iter().filter(|span| span.name == "SayHello").collect();
+    attempts.sort_by_key(|attempt| attempt.started);
+    assert_eq!(attempts.len(), 5, "{spans:#?}");
+    let within = [&[request, execution], attempts.as_slice()].concat();
+    let mut times: Vec<_> = within[..2].iter().map(|span| span.started).collect();
+    times.extend(attempts.iter().flat_map(|attempt| [attempt.started, attempt.ended]));
+    times.extend([execution.ended, request.ended]);
+    assert!(times.is_sorted(), "{spans:#?}");
+    assert!(times.iter().any(|time| time % 1_000_000 != 0), "{times:?}");
+    Ok(())
+}
+
+/// Whatever case a name is called in, spans have the one of its author.
+#[tokio::test]
+async fn spans_say_what_they_are_of() -> Result<()> {
+    let collector = Collector::start().await?;
+    let config = collector.settings();
+    let guests = [guests::DATABASE, guests::RETRIES];
+    let host = HostProcess::start(options(&guests).config(&config)).await?;
+    traced(&host, "PUT", "/Database/1", "\"x\"").await?;
+    let trial = r#"{"succeedsAt":2,"firstIntervalMs":1,"attempts":2,"activity":"FLAKY"}"#;
+    let path = "/runtime/webhooks/durabletask/orchestrators/persistent/p";
+    traced(&host, "POST", path, trial).await?;
+    let spans = spans(&collector, "Persistent", 1).await?;
+    let request = the(&spans, "PUT /Database/{key}");
+    for (name, value) in [
+        ("everstate.kind", json!("request")),
+        ("everstate.function", json!("Database_HttpStart")),
+        ("http.route", json!("/Database/{key}")),
+        ("http.response.status_code", json!(200)),
+    ] {
+        assert_eq!(request.attribute(name), value, "{request:#?}");
+    }
+    let operation = the(&spans, "Register.set");
+    assert_eq!(operation.attribute("everstate.function"), "Register");
+    assert_eq!(operation.instance_id, "@register@1");
+    let attempts = spans.iter().filter(|span| span.name == "Flaky");
+    let numbers: BTreeSet<_> =
+        attempts.filter_map(|span| span.attribute("everstate.attempt").as_u64()).collect();
+    assert_eq!(numbers, [1, 2].into(), "{spans:#?}");
+    Ok(())
+}
+
+/// Also those of an orchestrator: its lines are found by the trace of the request.
+#[tokio::test]
+async fn lines_of_an_orchestrator_name_its_trace() -> Result<()> {
+    let host = HostProcess::start(options(&[guests::APPROVAL])).await?;
+    traced(&host, "POST", "/runtime/webhooks/durabletask/orchestrators/Votes/v", "1").await?;
+    let headers = [("content-type", "application/json")];
+    let path = format!("{INSTANCES}/v/raiseEvent/vote");
+    host.client().send("POST", &path, &headers, "7".to_owned()).await?;
+    host.logs(&["vote 1 of 1", "Votes", &format!("trace_id={TRACE}")]).await
 }
 
 #[tokio::test]

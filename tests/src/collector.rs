@@ -30,10 +30,25 @@ pub struct Span {
     pub parent: String,
     /// What was done.
     pub name: String,
+    /// In nanoseconds since 1970.
+    pub started: u64,
+    /// In nanoseconds since 1970.
+    pub ended: u64,
     /// The attribute `everstate.instance_id`; empty: none.
     pub instance_id: String,
     /// What the status says of an error; empty: there was none.
     pub error: String,
+    /// Names and values of all attributes.
+    pub attributes: Vec<(String, Value)>,
+}
+
+impl Span {
+    /// The value of an attribute; `null`: it has none of that name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Value {
+        let found = self.attributes.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
 }
 
 /// Where hosts send their spans. Ends with the test.
@@ -138,14 +153,28 @@ async fn take(State(collector): State<Collector>, body: Bytes) -> &'static str {
 
 fn read(span: &Value) -> Span {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    // Numbers of 64 bits are texts in OTLP's JSON.
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok());
     let attributes = span["attributes"].as_array().cloned().unwrap_or_default();
-    let instance = attributes.iter().find(|attribute| attribute["key"] == "everstate.instance_id");
+    let attribute = |attribute: &Value| {
+        let value = &attribute["value"];
+        let value = match number(&value["intValue"]) {
+            Some(number) => Value::from(number),
+            None => value["stringValue"].clone(),
+        };
+        (text(&attribute["key"]), value)
+    };
+    let attributes: Vec<_> = attributes.iter().map(attribute).collect();
+    let instance = attributes.iter().find(|(name, _)| name == "everstate.instance_id");
     Span {
         trace_id: text(&span["traceId"]),
         span_id: text(&span["spanId"]),
         parent: text(&span["parentSpanId"]),
         name: text(&span["name"]),
-        instance_id: instance.map(|found| text(&found["value"]["stringValue"])).unwrap_or_default(),
+        started: number(&span["startTimeUnixNano"]).unwrap_or_default(),
+        ended: number(&span["endTimeUnixNano"]).unwrap_or_default(),
+        instance_id: instance.map(|(_, value)| text(value)).unwrap_or_default(),
         error: text(&span["status"]["message"]),
+        attributes,
     }
 }
