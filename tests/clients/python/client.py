@@ -257,6 +257,10 @@ async def queries_and_purge():
     assert await client.get_status_by(runtime_status=[Status.Pending], instance_id_prefix=prefix) == []
     old = datetime(1971, 1, 1), datetime(1972, 1, 1)
     assert (await client.purge_instance_history_by(*old)).instances_deleted == 0
+    # The library does not pad the first years: `1-01-01T00:00:00.000000Z`.
+    first = datetime(1, 1, 1)
+    assert await client.get_status_by(first, old[1], instance_id_prefix=prefix) == []
+    assert (await client.purge_instance_history_by(first, old[1])).instances_deleted == 0
     purged = await client.purge_instance_history_by(BEGAN, until, [Status.Completed])
     assert purged.instances_deleted >= 5
     assert not await client.get_status(f"{prefix}0")
