@@ -117,7 +117,10 @@ async fn purge_removes_what_has_ended_and_says_how_many() -> Result<()> {
     let path = "/instances?createdTimeFrom=2019-01-01";
     api.expect(404, "DELETE", &format!("{path}&runtimeStatus=Running"), "").await?;
     api.expect(404, "DELETE", &format!("{path}&createdTimeTo=2019-12-31"), "").await?;
-    let reply = api.expect(200, "DELETE", &format!("{path}&runtimeStatus=Failed"), "").await?;
+    api.expect(404, "DELETE", &format!("{path}&runtimeStatus=5"), "").await?;
+    api.expect(400, "DELETE", &format!("{path}&runtimeStatus=failed"), "").await?;
+    api.expect(400, "DELETE", &format!("{path}&createdTimeTo=then"), "").await?;
+    let reply = api.expect(200, "DELETE", &format!("{path}&runtimeStatus=3"), "").await?;
     assert_eq!(reply.json()?, json!({ "instancesDeleted": 1 }));
     let reply = api.expect(200, "DELETE", path, "").await?;
     assert_eq!(reply.json()?, json!({ "instancesDeleted": 2 }));

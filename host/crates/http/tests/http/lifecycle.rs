@@ -147,6 +147,22 @@ async fn purge_of_many_needs_to_know_where_their_time_begins() {
         let body = r#""Please provide value for 'createdTimeFrom' parameter.""#;
         assert_eq!((response.status, response.body.as_str()), (400, body), "{query}");
     }
+    }
+    assert!(server.instances().purges.is_empty());
+}
+
+/// The original ignores what it cannot read, and removes more than was meant.
+#[tokio::test]
+async fn purge_of_many_does_nothing_if_a_condition_cannot_be_read() {
+    let server = with_each_status().await;
+    for (query, part) in [
+        ("createdTimeTo=tomorrow", "'tomorrow' of `createdTimeTo`"),
+        ("runtimeStatus=Failed,complete", "'complete' of `runtimeStatus`"),
+    ] {
+        let target = format!("{BASE}/instances?createdTimeFrom=2019-05-23&{query}");
+        let response = server.request("DELETE", &target).await;
+        assert_eq!(response.status, 400, "{query}");
+        assert!(response.body.contains(part), "{}", response.body);
     assert!(server.instances().purges.is_empty());
 }
 

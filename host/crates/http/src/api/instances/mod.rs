@@ -92,7 +92,7 @@ const CREATED_TO: Parameter =
 const RUNTIME_STATUS: Parameter = Parameter::query(
     "runtimeStatus",
     Kind::List(&["Pending", "Running", "Suspended", "Completed", "Failed", "Terminated"]),
-    "Any of these, with commas between.",
+    "Any of these, with commas between; the numbers of the original stand for their names.",
 );
 const ID_PREFIX: Parameter = Parameter::query("instanceIdPrefix", Kind::Text, "How the id begins.");
 const TAG: Parameter = Parameter::query("tag", Kind::Prefixed, "A tag and its value.");
@@ -165,8 +165,8 @@ const PURGE_MANY: RouteDoc = RouteDoc {
         ResponseDoc::new(200, "How many were removed.", Content::Json("InstancesDeleted")),
         ResponseDoc::new(
             400,
-            "`createdTimeFrom` is missing or no time (then the body is a text), or a condition is as \
-             wrong as in a list.",
+            "`createdTimeFrom` is missing or no time (then the body is a text), another condition \
+             cannot be read, or is as wrong as in a list.",
             Content::Json("ErrorOrText"),
         ),
         ResponseDoc::error(404, "None fits."),
@@ -219,7 +219,7 @@ async fn purge(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
 }
 
 async fn purge_many(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
-    let listing = InstanceListing::of(&call.parts)?;
+    let listing = InstanceListing::of_purge(&call.parts)?;
     if !listing.has_created_from {
         return Ok(document(StatusCode::BAD_REQUEST, NO_CREATED_TIME_FROM));
     }

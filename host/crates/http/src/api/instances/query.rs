@@ -13,17 +13,18 @@ use crate::time::read_time;
 /// How the parameters begin that ask for a tag.
 const TAG: &str = "tag.";
 
-const STATUSES: [RuntimeStatus; 6] = [
-    RuntimeStatus::Pending,
-    RuntimeStatus::Running,
-    RuntimeStatus::Suspended,
-    RuntimeStatus::Completed,
-    RuntimeStatus::Failed,
-    RuntimeStatus::Terminated,
+/// The statuses of the original by their numbers, from 0 on. No orchestration has one without a status
+/// here.
+const STATUSES: [(&str, Option<RuntimeStatus>); 8] = [
+    ("Running", Some(RuntimeStatus::Running)),
+    ("Completed", Some(RuntimeStatus::Completed)),
+    ("ContinuedAsNew", None),
+    ("Failed", Some(RuntimeStatus::Failed)),
+    ("Canceled", None),
+    ("Terminated", Some(RuntimeStatus::Terminated)),
+    ("Pending", Some(RuntimeStatus::Pending)),
+    ("Suspended", Some(RuntimeStatus::Suspended)),
 ];
-
-/// Statuses of the original that no orchestration has here.
-const STATUSES_OF_NONE: [&str; 3] = ["Canceled", "ContinuedAsNew", "Unknown"];
 
 /// A list that is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +55,23 @@ impl InstanceListing {
             shows_input: query.flag("showInput").unwrap_or(true),
             is_count: query.is_set("count"),
         })
+    }
+
+    /// The list of those that a request wants removed. Here a condition is not ignored that cannot be
+    /// read: more would be removed than was meant.
+    pub(super) fn of_purge(parts: &Parts) -> Result<Self, ApiError> {
+        let query = Query::of(parts);
+        let to = query.text("createdTimeTo").filter(|text| !text.trim().is_empty());
+        if let Some(text) = to.filter(|text| read_time(text).is_none()) {
+            let external = format!("The value '{text}' of `createdTimeTo` is not a time.");
+            return Err(ApiError::bad_request(external));
+        }
+        let is_none = |text: &&str| !text.is_empty() && status_of(text).is_none();
+        if let Some(text) = status_texts(&query).find(is_none) {
+            let external = format!("The value '{text}' of `runtimeStatus` is not a status.");
+            return Err(ApiError::bad_request(external));
+        }
+        Self::of(parts)
     }
 
     /// Those of them that can be removed; `None`: none can.
@@ -87,14 +105,32 @@ fn filter(query: &Query) -> Result<Option<InstanceFilter>, ApiError> {
 /// `None`: only such as no orchestration has.
 fn statuses(query: &Query) -> Option<Vec<RuntimeStatus>> {
     let (mut statuses, mut asks_for_none) = (Vec::new(), false);
-    for text in query.all("runtimeStatus").flat_map(|value| value.split(',')).map(str::trim) {
-        match STATUSES.into_iter().find(|status| status.as_str() == text) {
+    for status in status_texts(query).filter_map(status_of) {
+        match status {
             Some(status) if !statuses.contains(&status) => statuses.push(status),
             Some(_) => {}
-            None => asks_for_none |= STATUSES_OF_NONE.contains(&text),
+            None => asks_for_none = true,
         }
     }
     (!statuses.is_empty() || !asks_for_none).then_some(statuses)
+}
+
+fn status_texts(query: &Query) -> impl Iterator<Item = &str> {
+    query.all("runtimeStatus").flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The status of this name or, as the original reads its enumeration, of this number; one that no
+/// orchestration has is `Some(None)`. `None`: it is no status.
+fn status_of(text: &str) -> Option<Option<RuntimeStatus>> {
+    if let Some((_, status)) = STATUSES.iter().find(|(name, _)| *name == text) {
+        return Some(*status);
+    }
+    if text == "Unknown" {
+        return Some(None);
+    }
+    let number: i32 = text.parse().ok()?;
+    let place = usize::try_from(number).ok();
+    Some(place.and_then(|place| STATUSES.get(place)).and_then(|(_, status)| *status))
 }
 
 /// It is not ignored when it cannot be read: what was asked for would come among much that was not.
@@ -110,16 +146,25 @@ fn custom_status(text: &str) -> Result<Payload, ApiError> {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use axum::http::request::Parts;
     use axum::response::IntoResponse;
     use everstate_engine::storage::{InstanceFilter, InstanceQuery};
     use everstate_types::{FunctionName, Payload, RuntimeStatus, Timestamp};
 
     use super::InstanceListing;
 
-    fn listing(query: &str) -> Result<InstanceListing, u16> {
+    fn parts(query: &str) -> Parts {
         let request = Request::builder().uri(format!("/instances?{query}"));
-        let (parts, ()) = request.body(()).expect("a request").into_parts();
-        InstanceListing::of(&parts).map_err(|error| error.into_response().status().as_u16())
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    fn listing(query: &str) -> Result<InstanceListing, u16> {
+        InstanceListing::of(&parts(query)).map_err(|error| error.into_response().status().as_u16())
+    }
+
+    fn purge(query: &str) -> Result<InstanceListing, u16> {
+        let purge = InstanceListing::of_purge(&parts(query));
+        purge.map_err(|error| error.into_response().status().as_u16())
     }
 
     fn statuses(query: &str) -> Option<Vec<RuntimeStatus>> {
@@ -177,6 +222,11 @@ mod tests {
             ("runtimeStatus=running", Some(Vec::new())),
             ("runtimeStatus=", Some(Vec::new())),
             ("runtimeStatus=Canceled,ContinuedAsNew", None),
+            ("runtimeStatus=3", Some(vec![failed])),
+            ("runtimeStatus=0,3", Some(vec![running, failed])),
+            ("runtimeStatus=Failed,+3,99", Some(vec![failed])),
+            ("runtimeStatus=2,4,8,-1,-2147483648", None),
+            ("runtimeStatus=2147483648", Some(Vec::new())),
         ] {
             assert_eq!(statuses(query), expected, "{query}");
         }
@@ -189,9 +239,26 @@ mod tests {
             ("runtimeStatus=Running,Failed", Some(vec![RuntimeStatus::Failed])),
             ("runtimeStatus=Running", None),
             ("runtimeStatus=Canceled", None),
+            ("runtimeStatus=3", Some(vec![RuntimeStatus::Failed])),
+            ("runtimeStatus=0", None),
+            ("runtimeStatus=&createdTimeTo=", Some(Vec::new())),
         ] {
-            let purge = listing(query).expect("a listing").into_purge();
+            let purge = purge(query).expect("a listing").into_purge();
             assert_eq!(purge.map(|filter| filter.statuses), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn purge_with_a_condition_that_cannot_be_read_is_refused() {
+        for query in [
+            "createdTimeTo=soon",
+            "createdTimeTo=2026-13-01",
+            "runtimeStatus=failed",
+            "runtimeStatus=Failed,Complete",
+            "runtimeStatus=3.0",
+        ] {
+            assert_eq!(purge(query), Err(400), "{query}");
+            assert!(listing(query).is_ok(), "a list shows what it was taken for: {query}");
         }
     }
 
