@@ -2,6 +2,8 @@
 
 use anyhow::{Result, ensure};
 use everstate_tests::driver::encoded;
+use everstate_tests::host::START_DEADLINE;
+use everstate_tests::wait::eventually;
 use serde_json::{Value, json};
 
 use crate::management::{BASE, Manager, ids};
@@ -127,6 +129,26 @@ async fn purge_removes_what_has_ended_and_says_how_many() -> Result<()> {
     api.expect(404, "DELETE", path, "").await?;
     assert_eq!(ids(&api.get("/instances").await?)?, ["alive"]);
     Ok(())
+}
+
+#[tokio::test]
+async fn recursive_purge_counts_what_it_removes() -> Result<()> {
+    let api = Manager::start().await?;
+    api.started("TreeRoot", "root", "2").await?;
+    let leaves = ["root-branch-leaf-0", "root-branch-leaf-1"];
+    for leaf in leaves {
+        api.until(leaf, "Running").await?;
+        api.expect(202, "POST", &format!("/instances/{leaf}/raiseEvent/go"), "null").await?;
+    }
+    api.until("root", "Completed").await?;
+    let reply = api.expect(200, "DELETE", "/instances/root?recursive=true", "").await?;
+    assert_eq!(reply.json()?, json!({ "instancesDeleted": 4 }));
+    api.expect(404, "DELETE", "/instances/root?recursive=true", "").await?;
+    eventually("its children are gone", START_DEADLINE, || async {
+        let left = api.get("/instances?instanceIdPrefix=root").await.ok()?;
+        (left.text() == "[]").then_some(())
+    })
+    .await
 }
 
 /// What the document says is what is served.

@@ -120,7 +120,7 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     ) -> EngineAnswer<'a, InstanceId>;
 
     /// Removes an orchestration that has ended, and its children if `recurse`; false if there was none.
-    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool>;
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, u64>;
 
     /// A page of the orchestrations that fit.
     fn query_instances(&self, query: InstanceQuery) -> EngineAnswer<'_, InstancePage>;
@@ -290,7 +290,7 @@ impl Engine for Client {
         Box::pin(self.restart(instance_id, with_new_id))
     }
 
-    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool> {
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, u64> {
         Box::pin(self.purge(instance_id, recurse))
     }
 

@@ -1,6 +1,7 @@
 //! What clients do with orchestrations that exist.
 
-use everstate_types::{ComponentHash, InstanceId, Payload, Timestamp};
+use everstate_types::limits::EVENT_NAME_CHARS_MAX;
+use everstate_types::{ComponentHash, EventKind, InstanceId, Payload, Timestamp};
 use uuid::Uuid;
 
 use super::{Client, ConflictPolicy, Observed, StartRequest, refusal};
@@ -85,7 +86,8 @@ impl Client {
         &self,
         instance_id: &InstanceId,
         recurse: bool,
-    ) -> Result<Observed<bool>, ClientError> {
+    ) -> Result<Observed<u64>, ClientError> {
+        let children = if recurse { self.count_finished_children(instance_id).await? } else { 0 };
         match self.change(instance_id, LifecycleChange::Purge { recurse }).await {
             Ok(done) => Ok(Observed { value: true, seq: done.seq }),
             Err(ClientError::NotFound(_)) => {
@@ -101,6 +103,34 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended.
+    /// How many orchestrations below this one would be removed with it: finished ones all the way down.
+    async fn count_finished_children(&self, instance_id: &InstanceId) -> Result<u64, ClientError> {
+        let (mut count, mut parents) = (0, vec![instance_id.clone()]);
+        while let Some(parent_id) = parents.pop() {
+            let Some(parent) = self.get_status(&parent_id).await?.value else { continue };
+            for event in parent.history.iter() {
+                let EventKind::SubOrchestrationCreated { instance_id, .. } = &event.kind else {
+                    continue;
+                };
+                let found = self.get_status(instance_id).await?.value;
+                let is_child = found.is_some_and(|child| {
+                    let of = child.record.parent.as_ref();
+                    child.record.status.is_finished()
+                        && of.is_some_and(|of| {
+                            of.instance_id == parent_id
+                                && of.execution_id == parent.record.execution_id
+                                && of.scheduled_id == event.event_id
+                        })
+                });
+                if is_child {
+                    count += 1;
+                    parents.push(instance_id.clone());
+                }
+            }
+        }
+        Ok(count)
+    }
+
     pub async fn migrate(
         &self,
         instance_id: &InstanceId,

@@ -114,7 +114,7 @@ impl Client {
             for (id, _) in page.instances {
                 match self.purge(&id, false).await {
                     Ok(done) => {
-                        purged.value += u64::from(done.value);
+                        purged.value += done.value;
                         purged.seq = purged.seq.max(done.seq);
                     }
                     // It was started again since the page was read.

@@ -240,7 +240,7 @@ impl Host for GuestState {
     async fn purge(&mut self, id: String, recursive: bool) -> Answer<bool> {
         let client = convert!(self.client()?);
         let id = convert!(instance_id(&id));
-        Ok(self.observe(client.purge(&id, recursive).await))
+        Ok(self.observe(client.purge(&id, recursive).await).map(|count| count > 0))
     }
 
     async fn purge_instances(&mut self, filter: InstanceFilter) -> Answer<u64> {

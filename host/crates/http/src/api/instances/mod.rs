@@ -142,7 +142,11 @@ const PURGE: RouteDoc = RouteDoc {
     parameters: &[INSTANCE_ID, RECURSIVE],
     body: None,
     responses: &[
-        ResponseDoc::new(200, "It is removed.", Content::Json("InstancesDeleted")),
+        ResponseDoc::new(
+            200,
+            "It is removed; the number counts its children if they were to go with it.",
+            Content::Json("InstancesDeleted"),
+        ),
         NO_INSTANCE,
         ResponseDoc::error(409, "It has not ended."),
     ],
@@ -214,8 +218,10 @@ async fn list(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
 async fn purge(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     let instance_id = call.instance_id()?;
     let recurse = call.query().flag("recursive").unwrap_or(false);
-    let is_purged = api.settled(api.services.engine.purge(&instance_id, recurse).await).await?;
-    if is_purged { Ok(deleted(1)) } else { Err(ApiError::no_instance(instance_id.as_str())) }
+    match api.settled(api.services.engine.purge(&instance_id, recurse).await).await? {
+        0 => Err(ApiError::no_instance(instance_id.as_str())),
+        count => Ok(deleted(count)),
+    }
 }
 
 async fn purge_many(api: &Api, call: ApiCall) -> Result<Response, ApiError> {

@@ -267,7 +267,7 @@ impl Engine for FakeEngine {
         self.of_instances(move |instances| instances.restart(instance_id, with_new_id))
     }
 
-    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, bool> {
+    fn purge<'a>(&'a self, instance_id: &'a InstanceId, recurse: bool) -> EngineAnswer<'a, u64> {
         self.of_instances(move |instances| instances.purge(instance_id, recurse))
     }
 

@@ -106,10 +106,11 @@ impl FakeInstances {
         Ok(())
     }
 
-    pub(crate) fn purge(&mut self, id: &InstanceId, recurse: bool) -> Result<bool, ClientError> {
+    /// With its children they are three.
+    pub(crate) fn purge(&mut self, id: &InstanceId, recurse: bool) -> Result<u64, ClientError> {
         match self.change("purge", id, &recurse.to_string()) {
-            Ok(()) => Ok(true),
-            Err(ClientError::NotFound(_)) => Ok(false),
+            Ok(()) => Ok(if recurse { 3 } else { 1 }),
+            Err(ClientError::NotFound(_)) => Ok(0),
             Err(error) => Err(error),
         }
     }
