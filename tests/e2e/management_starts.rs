@@ -18,7 +18,8 @@ async fn links_of_a_start_lead_to_what_they_say() -> Result<()> {
     assert_eq!(reply.header("location"), links["statusQueryGetUri"]);
     assert_eq!(reply.header("retry-after"), "10");
     let instance = format!("http://{}{BASE}/instances/{id}", api.host.client().address);
-    assert_eq!(links["sendEventPostUri"], format!("{instance}/raiseEvent/{{eventName}}"));
+    let hub = "taskHub=Everstate&connection=Storage";
+    assert_eq!(links["sendEventPostUri"], format!("{instance}/raiseEvent/{{eventName}}?{hub}"));
     api.until(id, "Running").await?;
 
     let reply = api.follow("GET", &links["statusQueryGetUri"], "").await?;
@@ -34,6 +35,27 @@ async fn links_of_a_start_lead_to_what_they_say() -> Result<()> {
     let reply = api.follow("DELETE", &links["purgeHistoryDeleteUri"], "").await?;
     assert_eq!((reply.status.as_u16(), reply.json()?), (200, json!({ "instancesDeleted": 1 })));
     assert_eq!(api.follow("GET", &links["statusQueryGetUri"], "").await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn ids_and_names_that_would_lead_nowhere_are_refused() -> Result<()> {
+    let api = Manager::start().await?;
+    let long = "x".repeat(257);
+    for path in [
+        "/orchestrators/counter/.".to_owned(),
+        "/orchestrators/counter/..".to_owned(),
+        "/orchestrators/counter/a?tag.=1".to_owned(),
+        format!("/orchestrators/counter/a?tag.{long}=1"),
+        "/orchestrators/counter/a?tag.a%07=1".to_owned(),
+    ] {
+        api.expect(400, "POST", &path, "0").await?;
+    }
+    api.started("counter", "a", "0").await?;
+    for event in [long.as_str(), "a%07"] {
+        let path = format!("/instances/a/raiseEvent/{event}");
+        api.expect(400, "POST", &path, "1").await?;
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+mod check;
 mod entity;
 mod explain;
 mod lifecycle;
@@ -118,8 +119,17 @@ impl Client {
     /// Starts an orchestration of the newest code and gives its id.
     ///
     /// # Errors
-    /// If there is no such orchestrator, the id is alive, or the node has too much to do.
+    /// If there is no such orchestrator, the id is alive, no path of a URL could name it, the tags are too
+    /// many or have names that are too long, or the node has too much to do.
     pub async fn start_orchestration(
+        &self,
+        request: StartRequest,
+    ) -> Result<Observed<InstanceId>, ClientError> {
+        check::check_start(&request)?;
+        self.start_checked(request).await
+    }
+
+    async fn start_checked(
         &self,
         request: StartRequest,
     ) -> Result<Observed<InstanceId>, ClientError> {

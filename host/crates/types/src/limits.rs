@@ -29,6 +29,9 @@ pub const EVENT_NAME_CHARS_MAX: usize = 256;
 /// Most tags of an orchestration or an activity, inherited ones included. Each is a row of the index.
 pub const TAGS_MAX: usize = 100;
 
+/// Longest name of a tag that a client gives, in characters: it is part of a key on disk.
+pub const TAG_NAME_CHARS_MAX: usize = 256;
+
 /// Most fields of the state that entities of one type are found by: each is a row that changes with the
 /// state.
 pub const ENTITY_INDEXES_MAX: usize = 8;

@@ -4,6 +4,7 @@ use everstate_types::limits::EVENT_NAME_CHARS_MAX;
 use everstate_types::{ComponentHash, EventKind, InstanceId, Payload, Timestamp};
 use uuid::Uuid;
 
+use super::check::check_name;
 use super::{Client, ConflictPolicy, Observed, StartRequest, refusal};
 use crate::error::ClientError;
 use crate::partition::{LifecycleChange, Reply, Request};
@@ -12,6 +13,7 @@ impl Client {
     /// Raises an event at an orchestration. Names are matched without regard to case.
     ///
     /// # Errors
+    /// [`ClientError::InvalidArgument`] for a name that is too long or has control characters,
     /// [`ClientError::NotFound`], [`ClientError::WrongState`] if it has ended, or the node has too
     /// much to do.
     pub async fn raise_event(
@@ -20,6 +22,7 @@ impl Client {
         name: String,
         input: Payload,
     ) -> Result<Observed<()>, ClientError> {
+        check_name("an event", &name, EVENT_NAME_CHARS_MAX)?;
         self.admit(instance_id)?;
         let instance_id = instance_id.clone();
         self.accepted(|reply_to| Request::RaiseEvent { instance_id, name, input, reply_to }).await
@@ -78,7 +81,10 @@ impl Client {
     }
 
     /// Removes a finished orchestration and its history, and the finished children that it waited
-    /// for if `recurse`. False: there was none.
+    /// for, and theirs, if `recurse`. How many it removed; 0: there was none.
+    ///
+    /// The children are removed by messages, which are durable with the answer and may still be on their
+    /// way. They are counted before: a child that ends in between is removed and not counted.
     ///
     /// # Errors
     /// [`ClientError::WrongState`] if it has not ended.
@@ -89,20 +95,14 @@ impl Client {
     ) -> Result<Observed<u64>, ClientError> {
         let children = if recurse { self.count_finished_children(instance_id).await? } else { 0 };
         match self.change(instance_id, LifecycleChange::Purge { recurse }).await {
-            Ok(done) => Ok(Observed { value: true, seq: done.seq }),
+            Ok(done) => Ok(Observed { value: 1 + children, seq: done.seq }),
             Err(ClientError::NotFound(_)) => {
-                Ok(Observed { value: false, seq: self.node.commits.durable_seq() })
+                Ok(Observed { value: 0, seq: self.node.commits.durable_seq() })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Pins an orchestration that has not ended to other code. The caller has seen that the code is kept,
-    /// has the orchestrator and follows the history; if it does not after all, the orchestration stops as
-    /// if it had been rewound with such code. One that has stopped so already tries the newest code.
-    ///
-    /// # Errors
-    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended.
     /// How many orchestrations below this one would be removed with it: finished ones all the way down.
     async fn count_finished_children(&self, instance_id: &InstanceId) -> Result<u64, ClientError> {
         let (mut count, mut parents) = (0, vec![instance_id.clone()]);
@@ -131,6 +131,12 @@ impl Client {
         Ok(count)
     }
 
+    /// Pins an orchestration that has not ended to other code. The caller has seen that the code is kept,
+    /// has the orchestrator and follows the history; if it does not after all, the orchestration stops as
+    /// if it had been rewound with such code. One that has stopped so already tries the newest code.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], or [`ClientError::WrongState`] if it has ended.
     pub async fn migrate(
         &self,
         instance_id: &InstanceId,
@@ -171,7 +177,8 @@ impl Client {
         let found = self.get_status(instance_id).await?.value;
         let Some(found) = found else { return Err(ClientError::NotFound(instance_id.clone())) };
         let new_id = || InstanceId::from_guid(Uuid::new_v4());
-        self.start_orchestration(StartRequest {
+        // What it has was allowed when it was started.
+        self.start_checked(StartRequest {
             name: found.record.name.to_string(),
             input: found.record.input.clone(),
             instance_id: Some(if with_new_id { new_id() } else { instance_id.clone() }),

@@ -7,7 +7,6 @@ use axum::response::Response;
 use everstate_engine::client::{ConflictPolicy, StartRequest};
 use everstate_engine::guest::StatusResponses;
 use everstate_engine::{ClientError, client::InstanceStatus};
-use everstate_types::limits::TAGS_MAX;
 use everstate_types::{InstanceId, Tags, Timestamp};
 use serde_json::{Value, json};
 
@@ -174,7 +173,7 @@ async fn start(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
         name: call.value("functionName").to_owned(),
         input: call.read_json(api).await?,
         instance_id,
-        tags: tags(&call)?,
+        tags: tags(&call),
         start_at: start_at(&call)?,
         on_conflict: ConflictPolicy::Fail,
     };
@@ -197,15 +196,12 @@ async fn restart(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
 }
 
 /// The tags that it is to have; of two of one name the last one.
-fn tags(call: &ApiCall) -> Result<Tags, ApiError> {
+fn tags(call: &ApiCall) -> Tags {
     let mut tags = BTreeMap::new();
     for (name, value) in call.query().with_prefix("tag.") {
         tags.insert(name.to_owned(), value.to_owned());
     }
-    if tags.len() > TAGS_MAX {
-        return Err(ApiError::bad_request(format!("{} tags, {TAGS_MAX} allowed", tags.len())));
-    }
-    Ok(tags.into_iter().collect())
+    tags.into_iter().collect()
 }
 
 /// When it is to begin. A time that cannot be read is no wish to begin at once.
