@@ -1,8 +1,8 @@
 //! The responses that tell a client about an orchestration: the 202 with the check-status document,
 //! and the answer for one that has ended.
 //!
-//! The shapes are those of the original, byte for byte but for the parameters that only a host in
-//! the cloud has.
+//! The shapes are those of the original, byte for byte. Its clients add parameters to a link with `&`, so
+//! that each link has some: the task hub and the connection, which mean nothing here.
 
 use bytes::Bytes;
 use everstate_engine::client::InstanceStatus;
@@ -18,8 +18,15 @@ use crate::status_document::{Shown, status_document};
 /// Where the management API begins.
 pub(crate) const MANAGEMENT_PATH: &str = "/runtime/webhooks/durabletask";
 
-/// What stays as it is in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The task hub in links, if the request did not name one.
+pub(crate) const TASK_HUB: &str = "Everstate";
+
+/// The connection in links, if the request did not name one.
+pub(crate) const CONNECTION: &str = "Storage";
+
+/// What stays as it is in a path segment and in a value of a query.
+pub(crate) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Makes the responses of the management API for functions.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +48,8 @@ impl StatusResponses for ManagementResponses {
         internal_server_error_on_failure: bool,
     ) -> HttpResponse {
         let credentials = self.0.credentials(instance_id);
-        let links = Links { base_url, instance_id, credentials: credentials.as_deref() };
+        let hub = HubParameters::default();
+        let links = Links { base_url, instance_id, hub, credentials: credentials.as_deref() };
         links.check_status(internal_server_error_on_failure)
     }
 
@@ -67,12 +75,31 @@ impl StatusResponses for ManagementResponses {
     }
 }
 
+/// The parameters that links repeat from the request, as they stand in a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HubParameters(String);
+
+impl HubParameters {
+    pub(crate) fn new(task_hub: &str, connection: &str) -> Self {
+        let task_hub = utf8_percent_encode(task_hub, SEGMENT);
+        let connection = utf8_percent_encode(connection, SEGMENT);
+        Self(format!("taskHub={task_hub}&connection={connection}"))
+    }
+}
+
+impl Default for HubParameters {
+    fn default() -> Self {
+        Self::new(TASK_HUB, CONNECTION)
+    }
+}
+
 /// Where an orchestration is seen and managed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Links<'a> {
     /// Scheme and authority.
     pub(crate) base_url: &'a str,
     pub(crate) instance_id: &'a InstanceId,
+    pub(crate) hub: HubParameters,
     /// What lets others use the links: `code=…`, as it stands in a query.
     pub(crate) credentials: Option<&'a str>,
 }
@@ -80,8 +107,10 @@ pub(crate) struct Links<'a> {
 impl Links<'_> {
     /// The 202 that says where to look.
     pub(crate) fn check_status(&self, internal_server_error_on_failure: bool) -> HttpResponse {
-        let flag = "returnInternalServerErrorOnFailure=true";
-        let status_url = self.url("", Some(flag).filter(|_| internal_server_error_on_failure));
+        let mut status_url = self.url("", None);
+        if internal_server_error_on_failure {
+            status_url.push_str("&returnInternalServerErrorOnFailure=true");
+        }
         let mut body = Vec::with_capacity(8 * (status_url.len() + 48));
         let reason = Some("reason={text}");
         ObjectWriter::new(&mut body)
@@ -103,7 +132,8 @@ impl Links<'_> {
     fn url(&self, path: &str, parameter: Option<&str>) -> String {
         let id = utf8_percent_encode(self.instance_id.as_str(), SEGMENT);
         let mut url = format!("{}{MANAGEMENT_PATH}/instances/{id}{path}", self.base_url);
-        for (part, separator) in parameter.into_iter().chain(self.credentials).zip(['?', '&']) {
+        let parameters = [parameter, Some(&self.hub.0), self.credentials];
+        for (part, separator) in parameters.into_iter().flatten().zip(['?', '&', '&']) {
             url.push(separator);
             url.push_str(part);
         }

@@ -8,7 +8,7 @@ use everstate_types::{
     Timestamp,
 };
 
-use super::{Links, ManagementResponses};
+use super::{HubParameters, Links, ManagementResponses};
 use crate::test_status::{START_MS, status};
 
 fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
@@ -26,20 +26,22 @@ fn check_status_document_is_the_one_of_the_original() {
     let base = "http://localhost:7071/runtime/webhooks/durabletask/instances/\
                 7af46ff000564c65aafbfe07d07c32a5";
     assert_eq!(response.status, 202);
-    assert_eq!(header(&response, "location"), Some(base));
+    let hub = "taskHub=Everstate&connection=Storage";
+    let location = format!("{base}?{hub}");
+    assert_eq!(header(&response, "location"), Some(location.as_str()));
     assert_eq!(header(&response, "retry-after"), Some("10"));
     assert_eq!(header(&response, "content-type"), Some("application/json; charset=utf-8"));
     let expected = [
         r#"{"id":"7af46ff000564c65aafbfe07d07c32a5","#,
-        r#""statusQueryGetUri":"BASE","#,
-        r#""sendEventPostUri":"BASE/raiseEvent/{eventName}","#,
-        r#""terminatePostUri":"BASE/terminate?reason={text}","#,
-        r#""purgeHistoryDeleteUri":"BASE","#,
-        r#""restartPostUri":"BASE/restart","#,
-        r#""suspendPostUri":"BASE/suspend?reason={text}","#,
-        r#""resumePostUri":"BASE/resume?reason={text}"}"#,
+        r#""statusQueryGetUri":"BASE?HUB","#,
+        r#""sendEventPostUri":"BASE/raiseEvent/{eventName}?HUB","#,
+        r#""terminatePostUri":"BASE/terminate?reason={text}&HUB","#,
+        r#""purgeHistoryDeleteUri":"BASE?HUB","#,
+        r#""restartPostUri":"BASE/restart?HUB","#,
+        r#""suspendPostUri":"BASE/suspend?reason={text}&HUB","#,
+        r#""resumePostUri":"BASE/resume?reason={text}&HUB"}"#,
     ];
-    assert_eq!(body(&response), expected.concat().replace("BASE", base));
+    assert_eq!(body(&response), expected.concat().replace("BASE", base).replace("HUB", hub));
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn check_status_links_of_an_odd_id_are_encoded() {
     let id = InstanceId::orchestration("a b\"%é").expect("a valid id");
     let response = ManagementResponses::default().check_status("http://h", &id, true);
     let location = "http://h/runtime/webhooks/durabletask/instances/a%20b%22%25%C3%A9\
-                    ?returnInternalServerErrorOnFailure=true";
+                    ?taskHub=Everstate&connection=Storage&returnInternalServerErrorOnFailure=true";
     assert_eq!(header(&response, "location"), Some(location));
     let document: serde_json::Value = serde_json::from_str(body(&response)).expect("JSON");
     assert_eq!(document["id"], "a b\"%é");
@@ -55,20 +57,22 @@ fn check_status_links_of_an_odd_id_are_encoded() {
 }
 
 #[test]
-fn check_status_links_carry_the_credentials_behind_their_own_parameters() {
+fn check_status_links_carry_hub_and_credentials_behind_their_own_parameters() {
     let instance_id = InstanceId::orchestration("abc").expect("a valid id");
     let credentials = Some("code=a%2Fb");
-    let links = Links { base_url: "http://h", instance_id: &instance_id, credentials };
+    let hub = HubParameters::new("My Hub", "a&b");
+    let links = Links { base_url: "http://h", instance_id: &instance_id, hub, credentials };
     let response = links.check_status(true);
     let base = "http://h/runtime/webhooks/durabletask/instances/abc";
     let document: serde_json::Value = serde_json::from_str(body(&response)).expect("JSON");
     for (field, rest) in [
-        ("statusQueryGetUri", "?returnInternalServerErrorOnFailure=true&code=a%2Fb"),
-        ("sendEventPostUri", "/raiseEvent/{eventName}?code=a%2Fb"),
-        ("terminatePostUri", "/terminate?reason={text}&code=a%2Fb"),
-        ("purgeHistoryDeleteUri", "?code=a%2Fb"),
-        ("resumePostUri", "/resume?reason={text}&code=a%2Fb"),
+        ("statusQueryGetUri", "?HUB&code=a%2Fb&returnInternalServerErrorOnFailure=true"),
+        ("sendEventPostUri", "/raiseEvent/{eventName}?HUB&code=a%2Fb"),
+        ("terminatePostUri", "/terminate?reason={text}&HUB&code=a%2Fb"),
+        ("purgeHistoryDeleteUri", "?HUB&code=a%2Fb"),
+        ("resumePostUri", "/resume?reason={text}&HUB&code=a%2Fb"),
     ] {
+        let rest = rest.replace("HUB", "taskHub=My%20Hub&connection=a%26b");
         assert_eq!(document[field], format!("{base}{rest}"), "{field}");
     }
     assert_eq!(header(&response, "location"), document["statusQueryGetUri"].as_str());
@@ -131,7 +135,7 @@ fn history_is_the_array_of_the_status_document() {
     };
     let event = HistoryEvent::new(Timestamp::from_millis(START_MS), completed);
     status.history = Arc::new(vec![event]);
-    let times = r#""Timestamp":"2019-05-23T22:30:35Z""#;
+    let times = r#""Timestamp":"2019-05-23T22:30:35.000Z""#;
     let head = r#"[{"EventType":"ExecutionCompleted","OrchestrationStatus":"Completed","#;
     let without = ManagementResponses::default().history(&status, false);
     assert_eq!(without.as_str(), format!("{head}{times}}}]"));

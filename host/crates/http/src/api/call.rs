@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use super::Api;
 use crate::base_url::base_url;
 use crate::body::read_body;
+use crate::check_status::{CONNECTION, HubParameters, TASK_HUB};
 use crate::config::HttpConfig;
 use crate::error::ApiError;
 use crate::matching::RouteValues;
@@ -104,6 +105,14 @@ impl ApiCall {
         let query = self.query();
         let code = query.text("code").filter(|code| !code.is_empty())?;
         Some(format!("code={}", utf8_percent_encode(code, NON_ALPHANUMERIC)))
+    }
+
+    /// The task hub and the connection that the links in the answer name: those of the request.
+    pub(crate) fn hub_parameters(&self) -> HubParameters {
+        let query = self.query();
+        let named = |name| query.text(name).filter(|value| !value.is_empty());
+        let (hub, connection) = (named("taskHub"), named("connection"));
+        HubParameters::new(hub.unwrap_or(TASK_HUB), connection.unwrap_or(CONNECTION))
     }
 
     /// Where links begin: scheme and authority as the client wrote them.

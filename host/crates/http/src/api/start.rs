@@ -257,6 +257,7 @@ async fn started(
     // links had that led here.
     let credentials = api.services.exposure.link_codes().credentials(instance_id);
     let credentials = credentials.or_else(|| call.credentials());
-    let links = Links { base_url: &base_url, instance_id, credentials: credentials.as_deref() };
+    let (hub, credentials) = (call.hub_parameters(), credentials.as_deref());
+    let links = Links { base_url: &base_url, instance_id, hub, credentials };
     Ok(as_response(links.check_status(call.wants_500())))
 }

@@ -7,12 +7,12 @@ use everstate_types::{Payload, RuntimeStatus};
 use crate::management::BASE;
 use crate::support::{Response, TestServer};
 
+const HUB: &str = "taskHub=Everstate&connection=Storage";
+
+/// The links of an orchestration, with these parameters.
 fn links(id: &str, query: &str) -> String {
     let instance = format!("http://test:80{BASE}/instances/{id}");
-    let (first, next) = match query {
-        "" => (String::new(), String::new()),
-        query => (format!("?{query}"), format!("&{query}")),
-    };
+    let (first, next) = (format!("?{query}"), format!("&{query}"));
     format!(
         "{{\"id\":\"{id}\",\"statusQueryGetUri\":\"{instance}{first}\",\
          \"sendEventPostUri\":\"{instance}/raiseEvent/{{eventName}}{first}\",\
@@ -33,8 +33,8 @@ async fn post(server: &TestServer, path: &str, body: &str) -> Response {
 async fn start_is_a_202_with_the_links_of_the_original() {
     let server = TestServer::start().await;
     let response = post(&server, "orchestrators/Hello/abc", r#"{"b": 1,"a":2.0}"#).await;
-    assert_eq!((response.status, response.body.as_str()), (202, links("abc", "").as_str()));
-    let location = format!("http://test:80{BASE}/instances/abc");
+    assert_eq!((response.status, response.body.as_str()), (202, links("abc", HUB).as_str()));
+    let location = format!("http://test:80{BASE}/instances/abc?{HUB}");
     assert_eq!(response.header("location"), Some(location.as_str()));
     assert_eq!(response.header("retry-after"), Some("10"));
     assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
@@ -47,18 +47,33 @@ async fn start_is_a_202_with_the_links_of_the_original() {
 async fn links_carry_the_key_that_came_in_the_query_and_none_from_a_header() {
     let server = TestServer::start().await;
     let response = post(&server, "orchestrators/Hello/abc?code=a/b%3D&other=1", "1").await;
-    assert_eq!(response.body, links("abc", "code=a%2Fb%3D"));
+    assert_eq!(response.body, links("abc", &format!("{HUB}&code=a%2Fb%3D")));
     let headers = [("x-functions-key", "secret")];
     let target = format!("{BASE}/orchestrators/Hello/xyz");
     let response = server.send("POST", &target, &headers, "1").await;
-    assert_eq!(response.body, links("xyz", ""));
+    assert_eq!(response.body, links("xyz", HUB));
+}
+
+/// S3: a custom task hub, a custom connection, both.
+#[tokio::test]
+async fn links_name_the_task_hub_and_the_connection_of_the_request() {
+    let server = TestServer::start().await;
+    for (query, expected) in [
+        ("taskHub=SampleHub", "taskHub=SampleHub&connection=Storage"),
+        ("connection=My%20Storage&taskHub=", "taskHub=Everstate&connection=My%20Storage"),
+        ("Connection=b%26c&taskhub=a", "taskHub=a&connection=b%26c"),
+    ] {
+        let response = post(&server, &format!("orchestrators/Hello/abc?{query}"), "1").await;
+        assert_eq!(response.body, links("abc", expected), "{query}");
+        server.instances().known.clear();
+    }
 }
 
 #[tokio::test]
 async fn start_without_an_id_or_a_body_gets_a_new_id_and_null() {
     let server = TestServer::start().await;
     let response = post(&server, "Orchestrators/Hello", "").await;
-    assert_eq!((response.status, response.body.as_str()), (202, links("new", "").as_str()));
+    assert_eq!((response.status, response.body.as_str()), (202, links("new", HUB).as_str()));
     let start = server.instances().starts[0].clone();
     assert_eq!((start.instance_id, start.input), (None, Payload::null()));
 }
@@ -108,7 +123,7 @@ async fn start_that_waits_gives_the_output_or_the_links() {
     }
     let response =
         post(&server, "orchestrators/Hello/abc?timeout=0.5&pollingInterval=0.1", "").await;
-    assert_eq!((response.status, response.body.as_str()), (202, links("abc", "").as_str()));
+    assert_eq!((response.status, response.body.as_str()), (202, links("abc", HUB).as_str()));
     let limits = server.instances().limits.clone();
     let seconds = [100.0, 5.0, 5.0, 0.5].map(Duration::from_secs_f64);
     assert_eq!(limits, seconds);
@@ -152,10 +167,10 @@ async fn restart_starts_again_under_a_new_id_or_its_own() {
     let server = TestServer::start().await;
     server.with("done", RuntimeStatus::Completed);
     let response = post(&server, "instances/done/restart", "").await;
-    assert_eq!((response.status, response.body.as_str()), (202, links("new", "").as_str()));
+    assert_eq!((response.status, response.body.as_str()), (202, links("new", HUB).as_str()));
     let target = "instances/done/restart?restartWithNewInstanceId=false";
     let response = post(&server, target, "").await;
-    assert_eq!((response.status, response.body.as_str()), (202, links("done", "").as_str()));
+    assert_eq!((response.status, response.body.as_str()), (202, links("done", HUB).as_str()));
     assert_eq!(post(&server, target, "").await.status, 409, "it is alive now");
     let starts = server.instances().starts.clone();
     assert!(starts.iter().all(|start| start.input.as_str() == r#""in""#), "{starts:?}");
