@@ -54,7 +54,10 @@ const COMMON_OF_BODIES: &[ResponseDoc] = &[
 ];
 
 /// What those can answer with that are not for everybody.
-const COMMON_OF_KEYS: &[ResponseDoc] = &[ResponseDoc::error(401, "The management key is missing.")];
+const COMMON_OF_KEYS: &[ResponseDoc] = &[
+    ResponseDoc::error(401, "The management key is missing."),
+    ResponseDoc::error(403, "Without a key: a browser asks on behalf of a web site."),
+];
 
 /// The whole document.
 fn openapi() -> Value {
@@ -289,7 +292,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::routes;
-    use super::{MODULES, document_path, openapi};
+    use super::{Access, MODULES, document_path, openapi};
 
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
@@ -317,6 +320,10 @@ mod tests {
             let responses = operation["responses"].as_object().expect("responses");
             assert!(responses.keys().any(|status| status.starts_with('2')), "{}", route.doc.id);
             assert!(responses.contains_key("503"), "{}", route.doc.id);
+            let is_guarded = route.access == Access::Management;
+            for status in ["401", "403"] {
+                assert_eq!(responses.contains_key(status), is_guarded, "{}", route.doc.id);
+            }
         }
     }
 
