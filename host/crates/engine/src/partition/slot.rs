@@ -10,7 +10,7 @@ use everstate_types::{
 };
 
 use super::input::{Input, LifecycleChange, WaitFor};
-use super::orchestration::{OpenActions, Section};
+use super::orchestration::{Closings, OpenActions, Section};
 use crate::clock::ExactTime;
 use crate::storage::{CommitSeq, Indexed, IndexedFields};
 
@@ -51,6 +51,8 @@ pub(super) struct OrchestrationSlot<R> {
     pub(super) inbox: VecDeque<(MessageKey, MessageBody)>,
     pub(super) running: Option<RunningTurn>,
     pub(super) waiters: Vec<Waiter<R>>,
+    /// `None`: nobody follows it.
+    pub(super) closings: Option<Box<Closings>>,
     /// What clients want changed when the turn that runs has ended.
     pub(super) deferred: Vec<(LifecycleChange, R)>,
 }

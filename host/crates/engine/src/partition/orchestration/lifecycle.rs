@@ -159,6 +159,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
     ) {
         let Some(state) = self.state.take() else { return };
         turn.mark_changed();
+        self.closings = None;
         if recurse {
             for event in state.history.iter() {
                 if let EventKind::SubOrchestrationCreated { instance_id, .. } = &event.kind {

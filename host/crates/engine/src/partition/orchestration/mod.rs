@@ -32,6 +32,7 @@ pub(super) use self::actions::{entity_start, start_message};
 pub use self::explain::{Explained, OpenReason, SoughtLock};
 pub(super) use self::open::OpenActions;
 pub(super) use self::section::Section;
+pub(super) use self::waiting::Closings;
 use super::input::{ActivityRef, Effects, Fact, Reply, ReplyTo, Request, StartRequest, Work};
 use super::slot::{Orchestration, OrchestrationSlot, RunningTurn, Waiter};
 use super::{Moment, SlotTurn};
@@ -51,6 +52,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
             inbox: VecDeque::new(),
             running: None,
             waiters: Vec::new(),
+            closings: None,
             deferred: Vec::new(),
         }
     }
@@ -373,6 +375,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
     ) {
         turn.mark_changed();
         effects.facts.push(Fact::Started(next.record.name.clone()));
+        self.closings = None;
         let before = self.state.take();
         next.indexed = before.as_ref().and_then(|before| before.indexed.clone());
         let replaces = before.map(|before| before.record.execution_id);
@@ -442,8 +445,9 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         effects.changes.extend(running.messages.iter().map(|(key, _)| Change::Consumed(*key)));
         let events = state.advance(moment, turn.id, &running.new_events, &outcome, effects);
         match outcome.result {
-            OrchestrationResult::ContinuedAsNew { input, events } => {
-                self.continue_as_new(moment, input, events, turn, effects);
+            OrchestrationResult::ContinuedAsNew { input, events: carried } => {
+                self.tell_followers(&input, events, turn, effects);
+                self.continue_as_new(moment, input, carried, turn, effects);
             }
             result => {
                 let (status, end) = events::ending_of(result);

@@ -1,7 +1,9 @@
 //! Looking into instances: waiting for whatever comes next, why an orchestration waits, and entities that
 //! are removed from outside.
 
-use everstate_types::{Action, EntityId, FunctionName, InstanceId, Payload, Tags, Timestamp};
+use everstate_types::{
+    Action, EntityId, EventKind, FunctionName, InstanceId, Payload, Tags, Timestamp,
+};
 
 use super::{
     Bench, Caller, GONE, Turn, call_register, gives, limits, orchestration, register, waits,
@@ -108,6 +110,89 @@ fn waiter_for_a_change_is_told_of_every_way_to_change() {
     wait(&mut bench, failed, 20);
     let rewound = change(&mut bench, LifecycleChange::Rewind { reason: None });
     assert!(told(&rewound.effects, 20).is_some(), "nobody was told of the rewind");
+}
+
+/// Runs the turn, which calls the register and goes on with the next generation; gives its first turn.
+fn continue_as_new(bench: &mut Bench, running: &Turn, input: &Payload) -> (Turn, Turn) {
+    let result = OrchestrationResult::ContinuedAsNew { input: input.clone(), events: Vec::new() };
+    let outcome =
+        OrchestrationOutcome { actions: vec![call_register()], ..OrchestrationOutcome::of(result) };
+    let ended = bench.ran(running, outcome);
+    let to_itself =
+        |(_, message): &&(_, everstate_types::Message)| message.target == orchestration("a");
+    let (key, start) = ended.messages.iter().find(to_itself).expect("the next start").clone();
+    let next = bench.turn(Input::Message(key, start));
+    (ended, next)
+}
+
+/// What this caller was answered.
+fn status_for(turn: &Turn, caller: u32) -> std::sync::Arc<crate::client::InstanceStatus> {
+    match told(&turn.effects, caller) {
+        Some((_, Reply::Status(Some(status)), _)) => std::sync::Arc::clone(status),
+        other => panic!("a status, not {other:?}"),
+    }
+}
+
+#[test]
+fn waiter_for_a_change_is_told_the_last_turn_of_a_generation_before_the_next_one() {
+    let mut bench = Bench::new();
+    let started = bench.start("a", 1);
+    let first = bench.deliver(&started);
+    let before = seen(&mut bench);
+    wait(&mut bench, before, 2);
+    let input = Payload::from("8");
+    let (ended, _) = continue_as_new(&mut bench, &first, &input);
+    let status = status_for(&ended, 2);
+    assert_eq!(status.record.execution_id, before.execution_id);
+    let kinds: Vec<_> = status.history.iter().map(|event| &event.kind).collect();
+    let [
+        EventKind::OrchestratorStarted,
+        EventKind::ExecutionStarted { .. },
+        EventKind::EntityOperationCalled { .. },
+        EventKind::ContinuedAsNew { input: carried },
+        EventKind::OrchestratorCompleted,
+    ] = kinds.as_slice()
+    else {
+        panic!("the whole generation, not {kinds:?}")
+    };
+    assert_eq!(*carried, input);
+    // The next generation is news to who has seen this one.
+    let closing = Seen::of(&status.record, &status.history);
+    let next = status_for(&wait(&mut bench, closing, 3), 3);
+    assert_ne!(next.record.execution_id, closing.execution_id);
+}
+
+#[test]
+fn who_follows_is_told_generations_that_ended_on_the_way_back() {
+    let mut bench = Bench::new();
+    let started = bench.start("a", 1);
+    let mut running = bench.deliver(&started);
+    let mut last = seen(&mut bench);
+    wait(&mut bench, last, 2);
+    for input in ["1", "2", "3"] {
+        (_, running) = continue_as_new(&mut bench, &running, &Payload::from(input));
+    }
+    let mut inputs = Vec::new();
+    for caller in 10..14 {
+        let status = status_for(&wait(&mut bench, last, caller), caller);
+        last = Seen::of(&status.record, &status.history);
+        inputs.push(status.record.input.clone());
+    }
+    assert_eq!(inputs, ["7", "1", "2", "3"].map(Payload::from));
+}
+
+#[test]
+fn generations_are_not_kept_for_who_does_not_come_back() {
+    let mut bench = Bench::new();
+    let started = bench.start("a", 1);
+    let mut running = bench.deliver(&started);
+    let before = seen(&mut bench);
+    wait(&mut bench, before, 2);
+    for _ in 0..20 {
+        (_, running) = continue_as_new(&mut bench, &running, &Payload::from("1"));
+    }
+    let now = status_for(&wait(&mut bench, before, 3), 3);
+    assert_eq!(Seen::of(&now.record, &now.history), seen(&mut bench));
 }
 
 #[test]
