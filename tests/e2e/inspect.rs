@@ -161,7 +161,8 @@ fn told(events: &[(String, String, Value)]) -> Vec<&str> {
         .iter()
         .filter_map(|(_, name, data)| match name.as_str() {
             "history" => data["EventType"].as_str(),
-            _ => data["runtimeStatus"].as_str(),
+            "status" => data["runtimeStatus"].as_str(),
+            _ => None,
         })
         .collect()
 }
@@ -190,6 +191,11 @@ async fn stream_tells_the_history_as_it_happens_up_to_the_end() -> Result<()> {
     let rest = host.client().send("GET", &path, &[("last-event-id", id.as_str())], "").await?;
     let rest = events_of(&rest.text())?;
     assert_eq!(told(&rest), ["GenericEvent", "ExecutionCompleted", "Completed"]);
+    // Who has seen the end does not have to come back.
+    let (end, name, _) = events.last().context("an end")?;
+    assert_eq!(name, "end");
+    let nothing = host.client().send("GET", &path, &[("last-event-id", end.as_str())], "").await?;
+    assert_eq!(nothing.status, StatusCode::NO_CONTENT);
     Ok(())
 }
 

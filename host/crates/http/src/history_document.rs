@@ -10,42 +10,46 @@ use everstate_types::{EntityId, EventKind, Failure, HistoryEvent, OrchestrationS
 
 use crate::json::{ObjectWriter, push_string};
 use crate::status_document::Shown;
+use crate::time::with_millis;
 
 /// Writes the array of events.
 pub(crate) fn push_history(out: &mut Vec<u8>, history: &[HistoryEvent], shown: Shown) {
-    let history = Index::new(history);
+    let mut scheduled = Scheduled::default();
+    scheduled.extend(history);
+    let ended: HashSet<i32> = history.iter().filter_map(ended_id).collect();
+    let writer = EventWriter { history, scheduled: &scheduled, shown };
     out.push(b'[');
     let start = out.len();
-    for event in history.events {
-        if history.is_hidden(event) {
+    for event in history {
+        if is_hidden(event, &ended) {
             continue;
         }
         if out.len() > start {
             out.push(b',');
         }
-        EventWriter { history: &history, shown }.push(out, event);
+        writer.push(out, event);
     }
     out.push(b']');
 }
 
-/// The events of a history, one by one, as they are told while they happen: nothing is left out because
-/// of what came later.
-pub(crate) struct HistoryEvents<'a>(Index<'a>);
+/// Tells the events of a history one by one as they happen: nothing is left out because of what came
+/// later. It knows the events up to the last one that it was shown, so that a history that grows is not
+/// read from its beginning each time.
+#[derive(Debug, Default)]
+pub(crate) struct HistoryTeller(Scheduled);
 
-impl<'a> HistoryEvents<'a> {
-    pub(crate) fn new(history: &'a [HistoryEvent]) -> Self {
-        Self(Index::new(history))
-    }
-
-    /// The event at this place, with inputs and results; turns are not shown.
-    pub(crate) fn as_it_happened(&self, index: usize) -> Option<Vec<u8>> {
-        let event = self.0.events.get(index)?;
+impl HistoryTeller {
+    /// The event at this place, with inputs and results; turns are not shown. The history is the one of
+    /// the last call, with what was added to it.
+    pub(crate) fn tell(&mut self, history: &[HistoryEvent], index: usize) -> Option<Vec<u8>> {
+        let event = history.get(index)?;
         if is_turn(event) {
             return None;
         }
+        self.0.extend(history);
         let shown = Shown { input: true, history: true, history_output: true };
         let mut out = Vec::with_capacity(256);
-        EventWriter { history: &self.0, shown }.push(&mut out, event);
+        EventWriter { history, scheduled: &self.0, shown }.push(&mut out, event);
         Some(out)
     }
 }
@@ -54,33 +58,36 @@ fn is_turn(event: &HistoryEvent) -> bool {
     matches!(event.kind, EventKind::OrchestratorStarted | EventKind::OrchestratorCompleted)
 }
 
-/// Finds what was asked for.
-struct Index<'a> {
-    events: &'a [HistoryEvent],
-    /// By the numbers of their actions.
-    scheduled: HashMap<i32, &'a HistoryEvent>,
-    /// The numbers of the actions that something came of.
-    ended: HashSet<i32>,
+/// Where in a history is what was asked for, by the numbers of the actions.
+#[derive(Debug, Default)]
+struct Scheduled {
+    places: HashMap<i32, usize>,
+    /// How many events of the history are in it.
+    read: usize,
 }
 
-impl<'a> Index<'a> {
-    fn new(events: &'a [HistoryEvent]) -> Self {
-        let scheduled =
-            events.iter().filter(|e| e.event_id >= 0).map(|e| (e.event_id, e)).collect();
-        let ended = events.iter().filter_map(ended_id).collect();
-        Self { events, scheduled, ended }
-    }
-
-    /// Turns are not shown, nor what is merged into what came of it.
-    fn is_hidden(&self, event: &HistoryEvent) -> bool {
-        match event.kind {
-            _ if is_turn(event) => true,
-            EventKind::ActivityScheduled { .. }
-            | EventKind::SubOrchestrationCreated { .. }
-            | EventKind::EntityOperationCalled { .. }
-            | EventKind::EntityLockRequested { .. } => self.ended.contains(&event.event_id),
-            _ => false,
+impl Scheduled {
+    /// Takes note of what was added to the history.
+    fn extend(&mut self, history: &[HistoryEvent]) {
+        for (place, event) in history.iter().enumerate().skip(self.read) {
+            if event.event_id >= 0 {
+                self.places.insert(event.event_id, place);
+            }
         }
+        self.read = history.len();
+    }
+}
+
+/// Turns are not shown, nor what is merged into what came of it. `ended`: the numbers of the actions
+/// that something came of.
+fn is_hidden(event: &HistoryEvent, ended: &HashSet<i32>) -> bool {
+    match event.kind {
+        _ if is_turn(event) => true,
+        EventKind::ActivityScheduled { .. }
+        | EventKind::SubOrchestrationCreated { .. }
+        | EventKind::EntityOperationCalled { .. }
+        | EventKind::EntityLockRequested { .. } => ended.contains(&event.event_id),
+        _ => false,
     }
 }
 
@@ -135,7 +142,8 @@ fn event_type(kind: &EventKind) -> &'static str {
 }
 
 struct EventWriter<'a> {
-    history: &'a Index<'a>,
+    history: &'a [HistoryEvent],
+    scheduled: &'a Scheduled,
     shown: Shown,
 }
 
@@ -145,10 +153,11 @@ impl EventWriter<'_> {
         let mut object = ObjectWriter::new(out);
         object.string("EventType", event_type(&event.kind));
         self.push_end(&mut object, &event.kind);
-        object.string("Timestamp", &event.timestamp.to_string());
+        object.string("Timestamp", &with_millis(event.timestamp));
         self.push_request(&mut object, &event.kind);
-        if let Some(scheduled) = ended_id(event).and_then(|id| self.history.scheduled.get(&id)) {
-            object.string("ScheduledTime", &scheduled.timestamp.to_string());
+        let place = ended_id(event).and_then(|id| self.scheduled.places.get(&id));
+        if let Some(scheduled) = place.and_then(|place| self.history.get(*place)) {
+            object.string("ScheduledTime", &with_millis(scheduled.timestamp));
             self.push_request(&mut object, &scheduled.kind);
         }
         object.end();
@@ -211,7 +220,7 @@ impl EventWriter<'_> {
             } => {
                 object.string("EntityId", &entity.to_string()).string("Operation", operation);
                 if let Some(time) = scheduled_time {
-                    object.string("ScheduledTime", &time.to_string());
+                    object.string("ScheduledTime", &with_millis(*time));
                 }
                 if let Some(refusal) = refusal {
                     object.string("Reason", refusal);
@@ -241,7 +250,7 @@ impl EventWriter<'_> {
 fn push_facts(object: &mut ObjectWriter<'_>, kind: &EventKind) {
     match kind {
         EventKind::TimerCreated { fire_at } | EventKind::TimerFired { fire_at, .. } => {
-            object.string("FireAt", &fire_at.to_string());
+            object.string("FireAt", &with_millis(*fire_at));
         }
         EventKind::GenericEvent { data } => {
             object.string("Data", data);

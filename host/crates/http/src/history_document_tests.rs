@@ -89,13 +89,13 @@ fn history_is_shown_in_the_shape_of_the_original() {
     assert_eq!(
         shown(hello_sequence(), ALL),
         concat!(
-            r#"[{"EventType":"ExecutionStarted","Timestamp":"2019-05-23T22:30:36Z","#,
+            r#"[{"EventType":"ExecutionStarted","Timestamp":"2019-05-23T22:30:36.000Z","#,
             r#""FunctionName":"HelloSequence"},"#,
             r#"{"EventType":"TaskCompleted","Result":"Hello Tokyo!","#,
-            r#""Timestamp":"2019-05-23T22:30:40Z","ScheduledTime":"2019-05-23T22:30:37Z","#,
+            r#""Timestamp":"2019-05-23T22:30:40.000Z","ScheduledTime":"2019-05-23T22:30:37.000Z","#,
             r#""FunctionName":"SayHello","Input":"Tokyo"},"#,
             r#"{"EventType":"ExecutionCompleted","OrchestrationStatus":"Completed","#,
-            r#""Result":["Hello Tokyo!"],"Timestamp":"2019-05-23T22:30:41Z"}]"#,
+            r#""Result":["Hello Tokyo!"],"Timestamp":"2019-05-23T22:30:41.000Z"}]"#,
         )
     );
 }
@@ -129,10 +129,10 @@ fn what_is_still_under_way_is_shown_as_scheduled() {
     assert_eq!(
         text,
         concat!(
-            r#"[{"EventType":"EntityOperationCalled","Timestamp":"2019-05-23T22:30:35Z","#,
+            r#"[{"EventType":"EntityOperationCalled","Timestamp":"2019-05-23T22:30:35.000Z","#,
             r#""EntityId":"@register@1","Operation":"get"},"#,
-            r#"{"EventType":"TimerCreated","Timestamp":"2019-05-23T22:30:36Z","#,
-            r#""FireAt":"2019-05-23T22:30:35Z"}]"#,
+            r#"{"EventType":"TimerCreated","Timestamp":"2019-05-23T22:30:36.000Z","#,
+            r#""FireAt":"2019-05-23T22:30:35.000Z"}]"#,
         )
     );
 }
@@ -166,7 +166,7 @@ fn entity_operation_that_failed_is_merged_with_its_call() {
         text,
         concat!(
             r#"[{"EventType":"EntityOperationFailed","Reason":"no","#,
-            r#""Timestamp":"2019-05-23T22:30:36Z","ScheduledTime":"2019-05-23T22:30:35Z","#,
+            r#""Timestamp":"2019-05-23T22:30:36.000Z","ScheduledTime":"2019-05-23T22:30:35.000Z","#,
             r#""EntityId":"@register@1","Operation":"set","Input":1}]"#,
         )
     );
@@ -194,14 +194,14 @@ fn critical_section_is_shown_as_the_grant_and_each_unlock() {
     assert_eq!(
         shown(events, ALL),
         concat!(
-            r#"[{"EventType":"EntityLockGranted","Timestamp":"2019-05-23T22:30:36Z","#,
-            r#""ScheduledTime":"2019-05-23T22:30:35Z","#,
+            r#"[{"EventType":"EntityLockGranted","Timestamp":"2019-05-23T22:30:36.000Z","#,
+            r#""ScheduledTime":"2019-05-23T22:30:35.000Z","#,
             r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
             r#""LockSet":["@account@a,b","@account@c\"d"]},"#,
-            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:37Z","#,
+            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:37.000Z","#,
             r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
             r#""EntityId":"@account@a,b"},"#,
-            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:38Z","#,
+            r#"{"EventType":"EntityUnlockSent","Timestamp":"2019-05-23T22:30:38.000Z","#,
             r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
             r#""EntityId":"@account@c\"d"}]"#,
         )
@@ -213,7 +213,7 @@ fn lock_that_is_waited_for_is_shown_as_requested_and_one_that_was_refused_as_fai
     assert_eq!(
         shown(vec![(0, lock_requested())], ALL),
         concat!(
-            r#"[{"EventType":"EntityLockRequested","Timestamp":"2019-05-23T22:30:35Z","#,
+            r#"[{"EventType":"EntityLockRequested","Timestamp":"2019-05-23T22:30:35.000Z","#,
             r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
             r#""LockSet":["@account@a,b","@account@c\"d"]}]"#,
         )
@@ -227,7 +227,7 @@ fn lock_that_is_waited_for_is_shown_as_requested_and_one_that_was_refused_as_fai
         shown(vec![(0, lock_requested()), (-1, failed)], ALL),
         concat!(
             r#"[{"EventType":"EntityOperationFailed","Reason":"no such entity","#,
-            r#""Timestamp":"2019-05-23T22:30:36Z","ScheduledTime":"2019-05-23T22:30:35Z","#,
+            r#""Timestamp":"2019-05-23T22:30:36.000Z","ScheduledTime":"2019-05-23T22:30:35.000Z","#,
             r#""CriticalSectionId":"ffffffff-ffff-ffff-ffff-ffffffffffff","#,
             r#""LockSet":["@account@a,b","@account@c\"d"]}]"#,
         )
@@ -253,12 +253,12 @@ fn signal_is_shown_with_its_time_or_why_it_was_refused() {
     assert_eq!(
         shown(events, ALL),
         concat!(
-            r#"[{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:35Z","#,
+            r#"[{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:35.000Z","#,
             r#""EntityId":"@account@a","Operation":"add","Input":7},"#,
-            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:36Z","#,
+            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:36.000Z","#,
             r#""EntityId":"@account@a","Operation":"add","#,
-            r#""ScheduledTime":"2019-05-23T22:31:35Z","Input":7},"#,
-            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:37Z","#,
+            r#""ScheduledTime":"2019-05-23T22:31:35.000Z","Input":7},"#,
+            r#"{"EventType":"EntityOperationSignaled","Timestamp":"2019-05-23T22:30:37.000Z","#,
             r#""EntityId":"@account@a","Operation":"add","Reason":"no","Input":7}]"#,
         )
     );

@@ -177,6 +177,9 @@ fn show_event(out: Output, event: &ServerEvent) -> anyhow::Result<()> {
     if out.json {
         return out.value(&json!({ "event": event.name, "id": event.id, "data": data }));
     }
+    if event.name == "end" {
+        return Ok(());
+    }
     if event.name == "status" {
         let state = field(&data, "runtimeStatus");
         let custom = field(&data, "customStatus");

@@ -170,6 +170,10 @@ async fn stream_tells_what_happens_when_it_is_durable_and_ends_with_the_orchestr
     let told = stream.read_up_to("\n\n").await;
     assert!(told.contains(&format!("id: {generation}.2\n")), "{told}");
     assert!(stream.read_up_to("\n\n").await.contains(r#""runtimeStatus":"Completed""#));
+    let end = stream.read_up_to("\n\n").await;
+    let expected =
+        format!("event: end\nid: {generation}.end\ndata: {{\"runtimeStatus\":\"Completed\"}}");
+    assert!(end.contains(&expected), "{end}");
     // The end of a chunked body.
     stream.read_up_to("0\r\n\r\n").await;
 }
@@ -187,6 +191,56 @@ async fn stream_goes_on_behind_the_last_event_that_was_seen() {
         let mut stream = open_stream(&server, strange).await;
         assert!(stream.read_up_to("0\r\n\r\n").await.contains("\"one\""), "{strange}");
     }
+}
+
+/// A browser comes back when a stream ends, until it gets a 204.
+#[tokio::test]
+async fn stream_has_nothing_more_for_who_has_seen_the_end() {
+    let server = TestServer::start().await;
+    server.engine.set(with_history(RuntimeStatus::Completed, &[raised("one")]));
+    let target = format!("{BASE}/instances/a/history/stream");
+    let last = format!("{}.0.end", ExecutionId::new(Uuid::nil()));
+    let headers = [("last-event-id", last.as_str())];
+    let response = server.send("GET", &target, &headers, "").await;
+    assert_eq!((response.status, response.body.as_str()), (204, ""));
+    // It was rewound since: there is more.
+    let mut rewound = with_history(RuntimeStatus::Completed, &[raised("two")]);
+    rewound.record.rewinds = 1;
+    server.engine.set(rewound);
+    let mut stream = open_stream(&server, &format!("last-event-id: {last}\r\n")).await;
+    assert!(stream.read_up_to("0\r\n\r\n").await.contains("\"two\""));
+}
+
+#[tokio::test]
+async fn stream_merges_what_was_asked_for_before_into_what_comes_of_it() {
+    let server = TestServer::start().await;
+    let fire_at = Timestamp::from_millis(9_000);
+    let name = everstate_types::FunctionName::new("Hello").expect("a valid name");
+    let asked = HistoryEvent::of_action(
+        0,
+        Timestamp::from_millis(4_321),
+        EventKind::ActivityScheduled {
+            name,
+            version: None,
+            input: Payload::null(),
+            tags: Vec::new(),
+            first_attempt: None,
+            attempt: 1,
+        },
+    );
+    let first = [asked, event(EventKind::TimerCreated { fire_at })];
+    server.engine.set(with_history(RuntimeStatus::Running, &first));
+    let mut stream = open_stream(&server, "").await;
+    let told = stream.read_up_to("event: status").await;
+    assert!(told.contains(r#""FireAt":"1970-01-01T00:00:09.000Z""#), "{told}");
+    let result = Payload::from("1");
+    let ended = event(EventKind::ActivityCompleted { scheduled_id: 0, result });
+    let both = [&first[..], &[ended]].concat();
+    server.engine.set(with_history(RuntimeStatus::Completed, &both));
+    let told = stream.read_up_to("\"FunctionName\":\"Hello\"").await;
+    let times =
+        r#""Timestamp":"1970-01-01T00:00:05.000Z","ScheduledTime":"1970-01-01T00:00:04.321Z""#;
+    assert!(told.contains(times), "{told}");
 }
 
 #[tokio::test]

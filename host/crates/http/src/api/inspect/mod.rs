@@ -87,9 +87,11 @@ const STREAM: RouteDoc = RouteDoc {
     responses: &[
         ResponseDoc::new(
             200,
-            "Events `history` with an entry of `historyEvents`, and `status` with the status document.",
+            "Events `history` with an entry of `historyEvents`, `status` with the status document, and \
+             `end` behind everything else.",
             Content::Media("text/event-stream"),
         ),
+        ResponseDoc::new(204, "The last event that was seen is the end.", Content::Nothing),
         NO_INSTANCE,
     ],
 };

@@ -3,7 +3,8 @@
 //! Each event is durable before it is sent, and nothing is polled: the engine tells when there is more.
 //! An event of the history has an id of three parts, `{execution}.{rewinds}.{index}`. When the
 //! orchestration continues as new, or is rewound, its history begins anew, and so does the stream, with
-//! another beginning of the ids. Who comes back with the last id that it saw gets what follows it.
+//! another beginning of the ids. Who comes back with the last id that it saw gets what follows it; who
+//! saw the end is told with 204 that nothing follows, because a browser would come back for ever.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::Response;
 use everstate_engine::client::{InstanceStatus, Seen};
@@ -18,10 +20,11 @@ use everstate_types::{InstanceId, Payload, RuntimeStatus};
 use hyper::body::Frame;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::answers::empty;
 use crate::api::{Api, ApiCall};
 use crate::engine::Engine;
 use crate::error::ApiError;
-use crate::history_document::HistoryEvents;
+use crate::history_document::HistoryTeller;
 use crate::status_document::{Shown, status_document};
 
 /// After so much silence a comment tells both sides that the other one is there.
@@ -42,12 +45,15 @@ pub(super) async fn stream(api: &Api, call: ApiCall) -> Result<Response, ApiErro
     let status = api.settled(engine.get_status(&instance_id).await).await?;
     let status = status.ok_or_else(|| ApiError::no_instance(instance_id.as_str()))?;
     let last = call.parts.headers.get(&LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+    if status.record.status.is_finished() && last == Some(end_id(&generation(&status)).as_str()) {
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
     let next = last.and_then(|last| index_after(last, &status)).unwrap_or(0);
     let stream = HistoryStream {
         engine: Arc::clone(engine),
         stopping: api.stopping.clone(),
         instance_id,
-        sent: Sent { generation: generation(&status), next, state: None },
+        sent: Sent::up_to(next, &status),
         status,
     };
     let mut response = Response::new(Body::new(StreamBody { next: Some(Box::pin(stream.next())) }));
@@ -74,8 +80,19 @@ struct Sent {
     generation: String,
     /// The event that comes next.
     next: usize,
+    teller: HistoryTeller,
     /// The last state that was sent.
     state: Option<State>,
+    /// Whether the end was sent.
+    has_end: bool,
+}
+
+impl Sent {
+    /// What a client has that saw so many events of this history.
+    fn up_to(next: usize, status: &InstanceStatus) -> Self {
+        let (generation, teller) = (generation(status), HistoryTeller::default());
+        Self { generation, next, teller, state: None, has_end: false }
+    }
 }
 
 /// What is sent anew when it changes.
@@ -99,7 +116,7 @@ impl HistoryStream {
                 return Some((Bytes::from(out), self));
             }
             if self.status.record.status.is_finished() {
-                return None;
+                return self.end();
             }
             let seen = Seen::of(&self.status.record, &self.status.history);
             let answer = tokio::select! {
@@ -117,22 +134,29 @@ impl HistoryStream {
         }
     }
 
+    /// What is sent last, behind everything else.
+    fn end(mut self) -> Option<(Bytes, Self)> {
+        if self.sent.has_end {
+            return None;
+        }
+        self.sent.has_end = true;
+        let data = format!(r#"{{"runtimeStatus":"{}"}}"#, self.status.record.status);
+        let mut out = Vec::new();
+        push_event(&mut out, "end", Some(&end_id(&self.sent.generation)), data.as_bytes());
+        Some((Bytes::from(out), self))
+    }
+
     /// Writes events of the history that were not sent, but not too many.
     fn write_history(&mut self, out: &mut Vec<u8>) {
-        let generation = generation(&self.status);
-        if generation != self.sent.generation {
-            self.sent.generation = generation;
-            self.sent.next = 0;
+        if generation(&self.status) != self.sent.generation {
+            let state = self.sent.state.take();
+            self.sent = Sent { state, ..Sent::up_to(0, &self.status) };
         }
         let history = &self.status.history;
-        if self.sent.next >= history.len() {
-            return;
-        }
-        let events = HistoryEvents::new(history);
         while out.len() < CHUNK_BYTES && self.sent.next < history.len() {
             let index = self.sent.next;
             self.sent.next += 1;
-            if let Some(data) = events.as_it_happened(index) {
+            if let Some(data) = self.sent.teller.tell(history, index) {
                 let id = format!("{}.{index}", self.sent.generation);
                 push_event(out, "history", Some(&id), &data);
             }
@@ -188,6 +212,11 @@ impl hyper::body::Body for StreamBody {
 /// Names what the indexes of a history count in.
 fn generation(status: &InstanceStatus) -> String {
     format!("{}.{}", status.record.execution_id, status.record.rewinds)
+}
+
+/// The id of the event that comes last.
+fn end_id(generation: &str) -> String {
+    format!("{generation}.end")
 }
 
 /// The index behind the event with this id, if it is one of this history.
