@@ -1,15 +1,21 @@
 //! How this process reaches others over HTTP: a host from the command line, a collector from a host.
 //! Whom to trust, and whether a proxy stands between.
 
+mod trust;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use ureq::Agent;
 use ureq::config::ConfigBuilder;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+
+use trust::Trusting;
 
 /// Where this system may keep the certificates that it trusts, if `SSL_CERT_FILE` does not say.
 const SYSTEM_CERTIFICATES: &[&str] = &[
@@ -18,8 +24,8 @@ const SYSTEM_CERTIFICATES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// Begins the configuration of a client for the server at this URL. It trusts the certificates of the
-/// file `ca`, or those that the system trusts.
+/// A client for the server at this URL, with what `configure` adds to its configuration. It trusts the
+/// certificates of the file `ca`, or those that the system trusts.
 ///
 /// # Errors
 /// If that is no URL of a server, or no certificates can be read; `ca_option` is how to name a file.
@@ -27,7 +33,8 @@ pub(crate) fn to(
     url: &str,
     ca: Option<&Path>,
     ca_option: &str,
-) -> anyhow::Result<ConfigBuilder<AgentScope>> {
+    configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+) -> anyhow::Result<Agent> {
     let uri: Uri = url.parse().map_err(|error| anyhow!("`{url}` is no URL: {error}"))?;
     let (Some(scheme @ ("http" | "https")), Some(name)) = (uri.scheme_str(), uri.host()) else {
         bail!("`{url}` is no URL of a server: it begins with http:// or https:// and a name");
@@ -37,10 +44,18 @@ pub(crate) fn to(
     let config = Agent::config_builder()
         .user_agent(concat!("everstate/", env!("CARGO_PKG_VERSION")))
         .proxy(if is_local { None } else { ureq::Proxy::try_from_env() });
-    Ok(if scheme == "https" { config.tls_config(tls(ca, ca_option)?) } else { config })
+    let config = configure(config).build();
+    if scheme == "http" {
+        return Ok(config.into());
+    }
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(Trusting::new(trusted(ca, ca_option)?)?);
+    Ok(Agent::with_parts(config, connector, DefaultResolver::default()))
 }
 
-fn tls(file: Option<&Path>, option: &str) -> anyhow::Result<TlsConfig> {
+fn trusted(file: Option<&Path>, option: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let file = match file {
         Some(file) => file.to_owned(),
         None => std::env::var_os("SSL_CERT_FILE")
@@ -52,17 +67,9 @@ fn tls(file: Option<&Path>, option: &str) -> anyhow::Result<TlsConfig> {
     };
     let pem = std::fs::read(&file)
         .with_context(|| format!("cannot read the certificates {}", file.display()))?;
-    let trusted: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
+    let trusted: Vec<_> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
     if trusted.is_empty() {
         bail!("{} has no certificates: give a PEM file", file.display());
     }
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(trusted)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+    Ok(trusted)
 }

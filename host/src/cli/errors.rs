@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io::ErrorKind;
 
 use anyhow::anyhow;
+use rustls::CertificateError as Wrong;
 use serde_json::Value;
 
 use super::api::Reply;
@@ -23,20 +24,38 @@ pub(crate) fn unreachable(base: &str, error: &ureq::Error) -> anyhow::Error {
              another with --host"
         ),
         ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            untrusted(base, &chain(error))
+            let of_tls = io.get_ref().and_then(|inner| inner.downcast_ref());
+            untrusted(base, &chain(error), of_tls)
         }
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => {
-            untrusted(base, &chain(error))
-        }
+        ureq::Error::Rustls(of_tls) => untrusted(base, &chain(error), Some(of_tls)),
+        ureq::Error::Tls(_) | ureq::Error::Pem(_) => untrusted(base, &chain(error), None),
+        // What a port says in TLS that is spoken to in plain HTTP.
+        ureq::Error::Protocol(_) if base.starts_with("http://") => anyhow!(
+            "{base} does not answer in plain HTTP: {}; use https:// if it speaks TLS; is it a host of \
+             Everstate?",
+            chain(error)
+        ),
         other => anyhow!("cannot talk to {base}: {}; is it a host of Everstate?", chain(other)),
     }
 }
 
-fn untrusted(base: &str, reason: &str) -> anyhow::Error {
-    anyhow!(
-        "no trusted connection to {base}: {reason}; if the certificate is your own, name it with \
-         --ca, and if the host speaks plain HTTP, use http://"
-    )
+fn untrusted(base: &str, reason: &str, error: Option<&rustls::Error>) -> anyhow::Error {
+    let advice = match error {
+        Some(rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. })) => {
+            "renew the certificate of the host, or set the clock of this machine"
+        }
+        Some(rustls::Error::InvalidCertificate(
+            Wrong::NotValidYet | Wrong::NotValidYetContext { .. },
+        )) => "set the clock of this machine",
+        Some(rustls::Error::InvalidCertificate(
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
+        )) => "name the host with --host as its certificate does",
+        _ => {
+            "if the certificate is your own, name it with --ca, and if the host speaks plain HTTP, \
+             use http://"
+        }
+    };
+    anyhow!("no trusted connection to {base}: {reason}; {advice}")
 }
 
 /// The connection ended within an answer.

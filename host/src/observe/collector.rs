@@ -20,11 +20,10 @@ pub(super) struct CollectorClient(Agent);
 impl CollectorClient {
     /// A client for the collector at this URL, which may take so long for each batch.
     pub(super) fn new(url: &str, ca: Option<&Path>, timeout: Duration) -> anyhow::Result<Self> {
-        let config = web_client::to(url, ca, "`telemetry.otlp_ca_file`")?
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(timeout));
-        Ok(Self(config.build().into()))
+        let agent = web_client::to(url, ca, "`telemetry.otlp_ca_file`", |config| {
+            config.http_status_as_error(false).max_redirects(0).timeout_global(Some(timeout))
+        })?;
+        Ok(Self(agent))
     }
 }
 
