@@ -32,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What every command takes that talks to a host.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct HostArgs {
     /// The host [default: EVERSTATE_HOST_URL, or http://127.0.0.1:7071]
     #[arg(long, global = true, value_name = "URL", help_heading = "Host")]
@@ -52,6 +52,16 @@ impl HostArgs {
     /// The host and how to print.
     pub(crate) fn open(&self) -> anyhow::Result<(Api, Output)> {
         Ok((Api::new(self)?, self.output()))
+    }
+
+    /// The same; where no host is named it is this one, with this certificate to trust.
+    pub(crate) fn or_host(&self, url: &str, certificate: Option<&PathBuf>) -> Self {
+        let mut args = self.clone();
+        if self.host.is_none() && variable(HOST_VARIABLE).is_none() {
+            args.host = Some(url.to_owned());
+            args.ca = args.ca.or_else(|| certificate.cloned());
+        }
+        args
     }
 
     /// How to print.
@@ -81,13 +91,15 @@ pub(crate) struct Api {
 impl Api {
     fn new(args: &HostArgs) -> anyhow::Result<Self> {
         let base = args.url();
-        let config = web_client::to(&base, args.ca.as_deref(), "--ca")
-            .map_err(|error| error.context(format!("the host `{base}`")))?
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_connect(Some(CONNECT_TIMEOUT));
+        let agent = web_client::to(&base, args.ca.as_deref(), "--ca", |config| {
+            config
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .timeout_connect(Some(CONNECT_TIMEOUT))
+        })
+        .map_err(|error| error.context(format!("the host `{base}`")))?;
         let key = args.key.clone().or_else(|| variable(KEY_VARIABLE));
-        Ok(Self { agent: config.build().into(), base, key })
+        Ok(Self { agent, base, key })
     }
 
     /// The host as it was named.

@@ -18,7 +18,7 @@ use crate::keys::{KeyScope, KeyStore, KeysError, NewKey};
 use crate::tls::{Tls, TlsConfig, TlsError};
 
 /// The file in the data folder that has the keys.
-const KEYS_FILE: &str = "keys.json";
+pub const KEYS_FILE: &str = "keys.json";
 
 /// Why a host cannot be exposed as its configuration says.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +119,18 @@ impl Exposure {
     #[must_use]
     pub fn link_codes(&self) -> LinkCodes {
         LinkCodes(self.admission.requires_keys.then(|| Arc::clone(&self.admission.keys)))
+    }
+
+    /// Whether the management asks for a key.
+    #[must_use]
+    pub fn requires_keys(&self) -> bool {
+        self.admission.requires_keys
+    }
+
+    /// When the certificate ends that was read. `None`: there is none, or it does not say so.
+    #[must_use]
+    pub fn certificate_end(&self) -> Option<Timestamp> {
+        self.tls.as_ref()?.ends
     }
 
     /// `http` or `https`.

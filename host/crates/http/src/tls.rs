@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use everstate_engine::clock::{Clock as _, SystemClock};
+use everstate_types::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -18,6 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::certificate::{CERTIFICATE_ENDS_SOON_MS, end_of};
+
+/// What keys can be.
+const KINDS: &str = "keys are of RSA (2048 to 4096 bits), ECDSA (P-256 or P-384) or Ed25519";
 
 /// How long the files are believed to be what they were.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,6 +81,8 @@ pub enum TlsError {
 pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
+    /// When the first certificate ends.
+    pub(crate) ends: Option<Timestamp>,
     // Standard locks: held for moments, never across an await.
     acceptor: RwLock<TlsAcceptor>,
     seen: Mutex<Seen>,
@@ -104,9 +113,11 @@ impl Tls {
             (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
         };
         let stamps = [stamp(&certificate), stamp(&key)];
-        let acceptor = RwLock::new(acceptor(&certificate, &key)?);
-        let seen = Mutex::new(Seen { at: Instant::now(), stamps });
-        Ok(Some(Self { certificate, key, acceptor, seen }))
+        let (acceptor, ends) = acceptor(&certificate, &key)?;
+        warn_of_end(&certificate, ends);
+        let (acceptor, seen) =
+            (RwLock::new(acceptor), Mutex::new(Seen { at: Instant::now(), stamps }));
+        Ok(Some(Self { certificate, key, ends, acceptor, seen }))
     }
 
     /// Does the handshake. It may never end if the client says nothing.
@@ -142,10 +153,11 @@ impl Tls {
             }
         }
         match acceptor(&self.certificate, &self.key) {
-            Ok(acceptor) => {
+            Ok((acceptor, ends)) => {
                 *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
                 let certificate = self.certificate.display();
                 tracing::info!(%certificate, "a new certificate is used from now on");
+                warn_of_end(&self.certificate, ends);
             }
             // Of the two files one came first; the next look finds both.
             Err(error) => tracing::error!("the certificate before stays in use: {error}"),
@@ -158,7 +170,22 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((metadata.len(), metadata.modified().ok()?))
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+/// Says it where somebody has to act.
+fn warn_of_end(certificate: &Path, ends: Option<Timestamp>) {
+    let (now, path) = (SystemClock.now(), certificate.display());
+    match ends {
+        Some(end) if end <= now => {
+            tracing::warn!("the certificate {path} ended at {end}: clients refuse it; renew it");
+        }
+        Some(end) if end.as_millis() - now.as_millis() < CERTIFICATE_ENDS_SOON_MS => {
+            tracing::warn!("the certificate {path} ends at {end}: renew it");
+        }
+        _ => {}
+    }
+}
+
+/// What connections are accepted with, and when its certificate ends.
+fn acceptor(certificate: &Path, key: &Path) -> Result<(TlsAcceptor, Option<Timestamp>), TlsError> {
     let wrong = |setting, path: &Path, error| match error {
         pem::Error::Io(source) => TlsError::Io { setting, path: path.to_owned(), source },
         pem::Error::NoItemsFound => {
@@ -173,7 +200,11 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
             |all: Vec<_>| if all.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(all) },
         )
         .map_err(|error| wrong("certificate", certificate, error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("key", key, error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let is_encrypted = matches!(error, pem::Error::NoItemsFound) && is_encrypted(key);
+        if is_encrypted { encrypted(key) } else { wrong("key", key, error) }
+    })?;
+    let ends = certificates.first().and_then(|certificate| end_of(certificate));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private));
@@ -182,12 +213,32 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
             rustls::Error::InconsistentKeys(_) => {
                 "the key is not the one of the certificate".to_owned()
             }
+            rustls::Error::InvalidCertificate(error) => format!(
+                "the certificate cannot be read ({error:?}); it has to be of X.509 version 3"
+            ),
+            rustls::Error::General(error) => format!("{error}; {KINDS}"),
             error => error.to_string(),
         };
         TlsError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), problem }
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok((TlsAcceptor::from(Arc::new(config)), ends))
+}
+
+/// Whether a key is there that is not to be read without a passphrase: of PKCS #8, or of the older form.
+fn is_encrypted(key: &Path) -> bool {
+    std::fs::read_to_string(key).is_ok_and(|text| {
+        text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || text.contains("ENCRYPTED\nDEK-Info")
+    })
+}
+
+fn encrypted(key: &Path) -> TlsError {
+    let path = key.display();
+    let problem = format!(
+        "it is encrypted; decrypt it with `openssl pkey -in {path} -out PLAIN.pem` and name that file"
+    );
+    TlsError::Content { setting: "key", path: key.to_owned(), problem }
 }
 
 #[cfg(test)]

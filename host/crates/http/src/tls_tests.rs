@@ -6,6 +6,12 @@ use tempfile::TempDir;
 
 use super::{Tls, TlsConfig};
 
+/// As `openssl pkcs8` and `openssl rsa -aes128` write them.
+const ENCRYPTED: &str =
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+const ENCRYPTED_OLD: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+     DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+
 /// A folder with the files of two certificates.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -18,6 +24,9 @@ fn folder() -> TempDir {
     std::fs::write(folder.path().join("text"), "no PEM at all").expect("written");
     let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
     std::fs::write(folder.path().join("cut"), cut).expect("written");
+    for (name, text) in [("encrypted", ENCRYPTED), ("encrypted.old", ENCRYPTED_OLD)] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
     folder
 }
 
@@ -39,6 +48,8 @@ fn certificate_and_key_that_do_not_do_are_explained_in_one_line() {
         (Some("one.key"), Some("one.key"), vec!["one.key", "no certificate"]),
         (Some("one.cert"), Some("one.cert"), vec!["one.cert", "no key"]),
         (Some("cut"), Some("one.key"), vec!["cut"]),
+        (Some("one.cert"), Some("encrypted"), vec!["`tls.key`", "it is encrypted", "openssl pkey"]),
+        (Some("one.cert"), Some("encrypted.old"), vec!["it is encrypted", "encrypted.old"]),
         (Some("one.cert"), Some("two.key"), vec!["the key is not the one of the certificate"]),
     ] {
         let error = load(certificate, key).expect_err(&words.join(" ")).to_string();

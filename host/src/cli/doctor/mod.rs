@@ -2,6 +2,7 @@
 //! cannot find out on this system it leaves out.
 
 mod data;
+mod exposure;
 mod folders;
 mod machine;
 mod network;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
+use everstate_engine::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::api::HostArgs;
@@ -120,6 +122,7 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
     findings.extend(toolchain::examine());
     findings.extend(folders::examine(&config));
     findings.extend(machine::examine(&config));
+    findings.extend(exposure::examine(&config, SystemClock.now()));
     findings.extend(network::examine(&args.host, &config));
     findings
 }

@@ -9,12 +9,17 @@ use serde_json::Value;
 use super::super::api::{Api, ApiPath, HostArgs};
 use super::super::functions::broken;
 use super::super::output::{field, whole_field};
-use super::{Finding, owner};
+use super::{Finding, exposure, owner};
 use crate::config::HostConfig;
 
 pub(super) fn examine(args: &HostArgs, config: &HostConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(port(&config.listen));
+    let url = exposure::url(config);
+    let args = match &url {
+        Some(url) => &args.or_host(url, config.tls.certificate.as_ref()),
+        None => args,
+    };
     match args.open() {
         Ok((api, _)) => findings.extend(host(&api)),
         Err(error) => findings.push(Finding::problem("host", format!("{error:#}"), "correct it")),
