@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail, ensure};
+use everstate_http::KEYS_FILE;
 
 use crate::backup::{BACKUP_FORMAT, MANIFEST, Manifest, is_free, partial_path, publish, remove};
 
@@ -27,6 +28,15 @@ pub struct Restored {
     pub bytes: u64,
 }
 
+/// What opens the restored host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Those that did when the backup was made, also if they were changed or deleted since.
+    OfTheBackup,
+    /// None of them: the host makes new ones when it starts.
+    New,
+}
+
 /// Copies the backup in `from` to `data`, which must not exist or be empty. It is there as a whole or
 /// not at all.
 ///
@@ -36,9 +46,13 @@ pub struct Restored {
 pub fn restore(
     from: &Path,
     data: &Path,
+    keys: Keys,
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Restored> {
-    let manifest = check(from)?;
+    let mut manifest = check(from)?;
+    if keys == Keys::New {
+        manifest.files.retain(|file| file.path != Path::new(KEYS_FILE));
+    }
     ensure!(
         is_free(data).with_context(|| format!("cannot read {}", data.display()))?,
         "{} exists and is not empty; name a new folder, or remove it first",
@@ -111,7 +125,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::{Progress, restore};
+    use super::{KEYS_FILE, Keys, Progress, restore};
     use crate::backup::{BackupFile, MANIFEST, Manifest};
 
     /// A backup with one file.
@@ -136,7 +150,7 @@ mod tests {
     }
 
     fn refusal(from: &Path, data: &Path) -> String {
-        let refused = restore(from, data, |_| ()).expect_err("it is refused");
+        let refused = restore(from, data, Keys::OfTheBackup, |_| ()).expect_err("it is refused");
         format!("{refused:#}")
     }
 
@@ -145,7 +159,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (from, data) = (backup(folder.path()), folder.path().join("a/data"));
         let mut told = Vec::new();
-        let restored = restore(&from, &data, |progress| told.push(progress)).expect("a backup");
+        let restored = restore(&from, &data, Keys::OfTheBackup, |progress| told.push(progress))
+            .expect("a backup");
         assert_eq!((restored.files, restored.bytes), (1, 5));
         let progress = |bytes_done| Progress { bytes_done, bytes: 5 };
         assert_eq!(told, [progress(0), progress(5)]);
@@ -157,6 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_the_backup_can_be_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let from = backup(folder.path());
+        fs::write(from.join(KEYS_FILE), "{}").expect("a writable folder");
+        let mut manifest = super::check(&from).expect("a backup");
+        manifest.files.push(BackupFile { path: KEYS_FILE.into(), bytes: 2 });
+        write(&from, &manifest);
+        for (name, keys, is_there) in [("a", Keys::OfTheBackup, true), ("b", Keys::New, false)] {
+            let data = folder.path().join(name);
+            restore(&from, &data, keys, |_| ()).expect("a backup");
+            assert_eq!(data.join(KEYS_FILE).exists(), is_there);
+            assert!(data.join("state/CURRENT").exists());
+        }
+    }
+
+    #[test]
     fn what_is_left_of_an_interrupted_restore_is_in_nobodys_way() {
         let folder = tempfile::tempdir().expect("a folder");
         let (from, data) = (backup(folder.path()), folder.path().join("data"));
@@ -164,7 +195,7 @@ mod tests {
         let partial = crate::backup::partial_path(&data);
         fs::create_dir(&partial).expect("a writable folder");
         fs::write(partial.join("half"), "?").expect("a writable folder");
-        restore(&from, &data, |_| ()).expect("an empty folder will do");
+        restore(&from, &data, Keys::OfTheBackup, |_| ()).expect("an empty folder will do");
         assert!(!data.join("half").exists() && !partial.exists());
     }
 

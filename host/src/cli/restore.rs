@@ -6,7 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{CopyProgress, Output, bytes};
-use crate::restore::restore;
+use crate::restore::{Keys, restore};
+
+/// What somebody who changed a key since may not think of.
+const OLD_KEYS: &str = "\nIts keys are those of that day: one that was changed or deleted since opens it \
+                        again (--new-keys leaves them out).";
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
@@ -16,6 +20,9 @@ pub(crate) struct RestoreArgs {
     /// The data folder to make
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Leave the keys out: the host makes new ones when it starts, and all old ones are void
+    #[arg(long)]
+    new_keys: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -23,7 +30,8 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) fn run(args: &RestoreArgs) -> anyhow::Result<()> {
     let progress = CopyProgress::start("restoring");
-    let restored = restore(&args.from, &args.data, |progressed| {
+    let keys = if args.new_keys { Keys::New } else { Keys::OfTheBackup };
+    let restored = restore(&args.from, &args.data, keys, |progressed| {
         progress.show(progressed.bytes_done, progressed.bytes);
     })?;
     drop(progress);
@@ -35,10 +43,11 @@ pub(crate) fn run(args: &RestoreArgs) -> anyhow::Result<()> {
     });
     let text = format!(
         "Restored what was there on {} ({}). To use it: everstate run --data {}\n\
-         Only one host may go on with these orchestrations: see that the other one does not run any more.",
+         Only one host may go on with these orchestrations: see that the other one does not run any more.{}",
         restored.created_time,
         bytes(restored.bytes),
-        args.data.display()
+        args.data.display(),
+        if args.new_keys { "" } else { OLD_KEYS }
     );
     Output::new(args.json).line_or(&made, &text)
 }
