@@ -312,6 +312,7 @@ mod tests {
             ),
             ("http.connections_max = 9223372036854775807", vec![], "`http.connections_max`"),
             ("http.headers_max = 1000000", vec![], "`http.headers_max`"),
+            ("http.public_url = 'example.com'", vec![], "`http.public_url`: it is no URL"),
             ("retention.purges_per_second = 0", vec![], "`retention.purges_per_second`"),
             ("runtime.activity_limits.Mail = 0", vec![], "`runtime.activity_limits.Mail`"),
             ("runtime.turns_concurrent_max = 9000000000000000000", vec![], "from 1 to"),

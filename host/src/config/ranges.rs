@@ -4,6 +4,8 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use everstate_http::is_base_url;
+
 use super::HostConfig;
 use super::problem::Problem;
 
@@ -25,12 +27,15 @@ const SOME_COUNT: RangeInclusive<u64> = 1..=COUNT_MAX;
 /// A setting, its value, and what it can be.
 type Number = (&'static str, u64, RangeInclusive<u64>);
 
-/// Whether every setting is in its range, and no folder is without a name.
+/// Whether every setting is in its range, and what is a folder or a URL can be one.
 pub(super) fn check(config: &HostConfig) -> Result<(), Problem> {
     for (path, folder) in [("functions", &config.functions), ("data", &config.data)] {
         if folder.as_path() == Path::new("") {
             return Err(Problem::of(path, "it is empty; name a folder"));
         }
+    }
+    if config.http.public_url.as_ref().is_some_and(|url| !is_base_url(url)) {
+        return Err(Problem::of("http.public_url", "it is no URL like \"https://example.com\""));
     }
     let limits = config.runtime.activity_limits.iter();
     if let Some((name, _)) = limits.into_iter().find(|(_, limit)| **limit == 0) {

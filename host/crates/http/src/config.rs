@@ -21,6 +21,12 @@ pub struct HttpConfig {
     /// Names of this host beside `localhost` and loopback addresses: where no key is asked for, the
     /// management answers no request for another one. Default: none.
     pub hosts: Vec<String>,
+    /// How clients name this host, where a proxy stands before it: links begin with it. Default: as the
+    /// request names it.
+    pub public_url: Option<String>,
+    /// Whether `X-Forwarded-Host` and `X-Forwarded-Proto` say how clients name this host: for one that
+    /// only a proxy reaches, because anybody can send them. Default: no.
+    pub use_forwarded_host: bool,
     /// Largest body of a request to import instances, in bytes; a larger one is answered with 413.
     /// Default: 256 MiB. It is held in memory several times.
     pub import_bytes_max: usize,
@@ -78,6 +84,8 @@ impl Default for HttpConfig {
         Self {
             require_keys: RequireKeys::Auto,
             hosts: Vec::new(),
+            public_url: None,
+            use_forwarded_host: false,
             import_bytes_max: 256 * 1024 * 1024,
             request_bytes_max: 16 * 1024 * 1024,
             target_bytes_max: 32 * 1024,

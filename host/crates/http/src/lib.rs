@@ -16,6 +16,7 @@ mod authority;
 mod backups;
 mod base_url;
 mod body;
+mod certificate;
 mod check_status;
 mod config;
 mod connection;
@@ -52,6 +53,8 @@ mod trigger;
 pub use about::AboutHost;
 pub use admission::LinkCodes;
 pub use backups::{BackupDone, BackupError, BackupFuture, Backups};
+pub use base_url::is_base_url;
+pub use certificate::CERTIFICATE_ENDS_SOON_MS;
 pub use check_status::ManagementResponses;
 pub use config::{HttpConfig, RequireKeys};
 pub use cors::{CorsConfig, CorsError};
@@ -61,7 +64,7 @@ pub use deployments::{
     FunctionsState, MissingFunction, Upload,
 };
 pub use engine::{Engine, EngineAnswer, EngineFuture};
-pub use exposure::{Exposure, ExposureError, check_keys};
+pub use exposure::{Exposure, ExposureError, KEYS_FILE, check_keys};
 pub use keys::{KeyScope, KeyScopeError, KeysError, NewKey};
 pub use metrics::HttpMetrics;
 pub use readiness::{Readiness, SharedWarnings, Warning};

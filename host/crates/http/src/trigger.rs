@@ -81,7 +81,7 @@ impl Triggers {
         route_values: RouteValues,
         body: Bytes,
     ) -> Result<HttpRequest, ApiError> {
-        let base_url = base_url(parts, &self.default_base_url)?;
+        let base_url = base_url(parts, &self.default_base_url, &self.config)?;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(HttpRequest {
             method: parts.method.as_str().to_owned(),

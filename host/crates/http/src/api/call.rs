@@ -117,7 +117,7 @@ impl ApiCall {
 
     /// Where links begin: scheme and authority as the client wrote them.
     pub(crate) fn base_url(&self, api: &Api) -> Result<String, ApiError> {
-        base_url(&self.parts, &api.default_base_url)
+        base_url(&self.parts, &api.default_base_url, &api.config)
     }
 
     /// The URL of the request.
