@@ -46,14 +46,14 @@ pub enum TlsError {
     #[error("`tls.certificate` and `tls.key` belong together; `tls.{0}` is missing")]
     Half(&'static str),
     /// A file cannot be read.
-    #[error("`tls.{setting}`: {}: {source}", path.display())]
+    #[error("`tls.{setting}`: {}: {cause}", path.display())]
     Io {
         /// Which of the two.
         setting: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. In the message, so it is not told once more as its source.
+        cause: io::Error,
     },
     /// A file has not what it should have.
     #[error("`tls.{setting}`: {}: {problem}", path.display())]
@@ -187,7 +187,7 @@ fn warn_of_end(certificate: &Path, ends: Option<Timestamp>) {
 /// What connections are accepted with, and when its certificate ends.
 fn acceptor(certificate: &Path, key: &Path) -> Result<(TlsAcceptor, Option<Timestamp>), TlsError> {
     let wrong = |setting, path: &Path, error| match error {
-        pem::Error::Io(source) => TlsError::Io { setting, path: path.to_owned(), source },
+        pem::Error::Io(cause) => TlsError::Io { setting, path: path.to_owned(), cause },
         pem::Error::NoItemsFound => {
             let problem = format!("there is no {setting} in PEM form in it");
             TlsError::Content { setting, path: path.to_owned(), problem }
@@ -201,8 +201,7 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<(TlsAcceptor, Option<Times
         )
         .map_err(|error| wrong("certificate", certificate, error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        let is_encrypted = matches!(error, pem::Error::NoItemsFound) && is_encrypted(key);
-        if is_encrypted { encrypted(key) } else { wrong("key", key, error) }
+        if is_encrypted(key) { encrypted(key) } else { wrong("key", key, error) }
     })?;
     let ends = certificates.first().and_then(|certificate| end_of(certificate));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -39,12 +39,12 @@ pub(super) struct StoredKey {
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The system says no.
-    #[error("the keys {}: {source}", path.display())]
+    #[error("the keys {}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says. In the message, so it is not told once more as its source.
+        cause: io::Error,
     },
     /// Somebody else wrote it.
     #[error("the keys {} cannot be understood: {problem}", path.display())]
@@ -62,7 +62,7 @@ impl KeyFile {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(KeysError::Io { path: path.to_owned(), source }),
+            Err(cause) => return Err(KeysError::Io { path: path.to_owned(), cause }),
         };
         serde_json::from_slice(&text).map_err(|error| KeysError::Damaged {
             path: path.to_owned(),
@@ -73,7 +73,7 @@ impl KeyFile {
     /// Writes a file beside it and renames that, so that a crash leaves the old or the new one.
     pub(super) fn write(&self, path: &Path) -> Result<(), KeysError> {
         let text = serde_json::to_vec_pretty(self).expect("texts and numbers");
-        replace(path, &text).map_err(|source| KeysError::Io { path: path.to_owned(), source })
+        replace(path, &text).map_err(|cause| KeysError::Io { path: path.to_owned(), cause })
     }
 }
 
