@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use everstate_tests::foreign::{node, python, source, text_of};
 use everstate_tests::guests;
 use everstate_tests::host::HostProcess;
@@ -41,11 +41,10 @@ async fn library_for_python(links: &'static str) -> Result<()> {
     succeed(script).await
 }
 
-async fn library_for_javascript(way: &'static str) -> Result<()> {
+async fn library_for_javascript(host: &HostProcess, ways: &[&str]) -> Result<()> {
     let folder = spawn_blocking(|| node("node", Path::new(BUILD))).await??;
-    let host = host().await?;
     let mut script = Command::new("node");
-    script.arg(folder.join("client.js")).args([&base_url(&host), way]);
+    script.arg(folder.join("client.js")).arg(base_url(host)).args(ways);
     succeed(script).await
 }
 
@@ -61,12 +60,29 @@ async fn library_for_python_makes_links_of_those_that_the_host_gives() -> Result
 
 #[tokio::test]
 async fn library_for_javascript_finds_what_its_users_expect_by_base_url() -> Result<()> {
-    library_for_javascript("rpc").await
+    library_for_javascript(&host().await?, &["rpc"]).await
 }
 
 #[tokio::test]
 async fn library_for_javascript_finds_what_its_users_expect_by_url_templates() -> Result<()> {
-    library_for_javascript("templates").await
+    library_for_javascript(&host().await?, &["templates"]).await
+}
+
+/// The key stands in the templates, and in the links that come of them.
+#[tokio::test]
+async fn library_for_javascript_brings_the_key_that_its_url_templates_have() -> Result<()> {
+    let guests = options(&[
+        guests::APPROVAL,
+        guests::COUNTER,
+        guests::ENTITIES,
+        guests::HELLO,
+        guests::RETRIES,
+    ]);
+    let host = HostProcess::start(guests.config("[http]\nrequire_keys = true\n")).await?;
+    host.says(&["management/default"]).await?;
+    let lines = host.output().stdout();
+    let key = lines.iter().find_map(|line| line.trim().strip_prefix("management/default: "));
+    library_for_javascript(&host, &["templates", key.context("no key")?]).await
 }
 
 /// Runs schemathesis with one of its configurations.

@@ -338,6 +338,8 @@ async fn certificate_that_is_missing_refuses_to_start_and_is_named() -> Result<(
     let (status, output) = HostProcess::start_and_fail(options(&[]).config(config)).await?;
     assert!(!status.success());
     let line = output.stderr().into_iter().find(|line| line.contains("nowhere.pem"));
-    assert!(line.is_some_and(|line| line.contains("tls.certificate")), "{}", output.all());
+    let line = line.with_context(|| output.all())?;
+    assert!(line.contains("tls.certificate"), "{line}");
+    assert_eq!(line.matches("No such file").count(), 1, "{line}");
     Ok(())
 }

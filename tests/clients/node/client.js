@@ -2,7 +2,8 @@
 //
 // Arguments: the base URL of the management API with a slash at its end, and how the client finds its
 // way: `rpc` (a base URL, as local workers get it) or `templates` (the URLs that the host answers a
-// start with). What the library's users rely on is asserted; the first surprise ends the script.
+// start with), and a management key if the host asks for one, which stands in the templates. What the
+// library's users rely on is asserted; the first surprise ends the script.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -10,13 +11,13 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import * as durable from "durable-functions";
 
-const [, , base, mode] = process.argv;
+const [, , base, mode, key] = process.argv;
 const origin = new URL(base).origin;
 // Otherwise the library takes every URL to be one of the local tools and changes its port.
 process.env.WEBSITE_HOSTNAME = new URL(base).host;
 
 const PLACEHOLDER = "INSTANCEID";
-const REQUIRED = "taskHub=TestHubName&connection=Storage";
+const REQUIRED = `taskHub=TestHubName&connection=Storage${key ? `&code=${key}` : ""}`;
 
 /** The links that the host gives for an orchestration, with a placeholder for its id. */
 async function managementUrls() {
@@ -106,7 +107,7 @@ async function inputsAndHistory() {
   const options = { showHistory: true, showHistoryOutput: true, showInput: true };
   const shown = await client.getStatus(id, options);
   assert.deepEqual([shown.input, shown.output], ["Ann", "Hello, Ann!"]);
-  const raw = await (await fetch(`${base}instances/${id}?showHistory=true&showHistoryOutput=true`)).json();
+  const raw = await (await fetch(`${base}instances/${id}?showHistory=true&showHistoryOutput=true&${REQUIRED}`)).json();
   const kinds = raw.historyEvents.map((event) => event.EventType);
   assert.deepEqual(kinds, ["ExecutionStarted", "TaskCompleted", "ExecutionCompleted"]);
   assert.equal(raw.historyEvents[1].Result, "Hello, Ann!");
