@@ -35,9 +35,10 @@ pub(crate) fn to(
     ca_option: &str,
     configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
 ) -> anyhow::Result<Agent> {
-    let uri: Uri = url.parse().map_err(|error| anyhow!("`{url}` is no URL: {error}"))?;
+    let uri: Uri =
+        url.parse().map_err(|error| anyhow!("`{url}` is no address of a host: {error}"))?;
     let (Some(scheme @ ("http" | "https")), Some(name)) = (uri.scheme_str(), uri.host()) else {
-        bail!("`{url}` is no URL of a server: it begins with http:// or https:// and a name");
+        bail!("`{url}` is no address of a host: it begins with http:// or https:// and a name");
     };
     // What runs on this machine is not behind the proxy that leads out of it.
     let is_local = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
