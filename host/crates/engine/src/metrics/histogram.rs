@@ -7,8 +7,9 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Bounds of the buckets of times, in nanoseconds: from a memory access to a long request.
-const TIMES: [u64; 16] = [
+/// Bounds of the buckets of times, in nanoseconds: from a memory access to the longest
+/// request that the host allows by default.
+const TIMES: [u64; 20] = [
     50_000,
     100_000,
     250_000,
@@ -24,7 +25,11 @@ const TIMES: [u64; 16] = [
     500_000_000,
     1_000_000_000,
     5_000_000_000,
+    10_000_000_000,
     30_000_000_000,
+    60_000_000_000,
+    120_000_000_000,
+    300_000_000_000,
 ];
 
 /// Nanoseconds in a second.
@@ -148,7 +153,9 @@ mod tests {
             "h_bucket{le=\"0.0005\"} 0",
             "h_bucket{le=\"0.001\"} 1",
             "h_bucket{le=\"0.0025\"} 2",
-            "h_bucket{le=\"30.0\"} 2",
+            "h_bucket{le=\"60.0\"} 2",
+            "h_bucket{le=\"120.0\"} 3",
+            "h_bucket{le=\"300.0\"} 3",
             "h_bucket{le=\"+Inf\"} 3",
         ] {
             assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
