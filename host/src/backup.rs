@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use everstate_engine::Client;
@@ -62,7 +63,10 @@ pub(crate) struct BackupFile {
 
 /// Makes backups of a running host, one at a time.
 #[derive(Debug)]
-pub(crate) struct RunningBackups {
+pub(crate) struct RunningBackups(Arc<Source>);
+
+#[derive(Debug)]
+struct Source {
     client: Client,
     data: PathBuf,
     running: Mutex<()>,
@@ -71,14 +75,18 @@ pub(crate) struct RunningBackups {
 impl RunningBackups {
     /// Backups of the data in this folder, which the host of the client has open.
     pub(crate) fn new(client: Client, data: PathBuf) -> Self {
-        Self { client, data, running: Mutex::new(()) }
+        Self(Arc::new(Source { client, data, running: Mutex::new(()) }))
     }
+}
 
+impl Source {
     async fn make(&self, target: PathBuf) -> Result<BackupDone, BackupError> {
         let Ok(_running) = self.running.try_lock() else {
             return Err(BackupError::Conflict("another backup is being made".to_owned()));
         };
-        let place = check_target(&self.data, &target)?;
+        let data = self.data.clone();
+        let place = tokio::task::spawn_blocking(move || check_target(&data, &target)).await;
+        let place = place.map_err(|panic| BackupError::Failed(panic.to_string()))??;
         match self.write(&place).await {
             Ok(manifest) => Ok(BackupDone {
                 folder: place.target,
@@ -114,7 +122,13 @@ impl RunningBackups {
 
 impl Backups for RunningBackups {
     fn backup(&self, folder: PathBuf) -> BackupFuture<'_> {
-        Box::pin(self.make(folder))
+        let source = Arc::clone(&self.0);
+        // It goes on if whoever asked for it goes away: half of it runs in threads that cannot be
+        // stopped, and another backup to the same place must not meet them.
+        let made = tokio::spawn(async move { source.make(folder).await });
+        Box::pin(async move {
+            made.await.unwrap_or_else(|panic| Err(BackupError::Failed(panic.to_string())))
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::{Component, Path};
 use anyhow::{Context as _, bail, ensure};
 use everstate_http::KEYS_FILE;
 
-use crate::backup::{BACKUP_FORMAT, MANIFEST, Manifest, is_free, partial_path, publish, remove};
+use crate::backup::{
+    BACKUP_FORMAT, MANIFEST, Manifest, STATE, is_free, partial_path, publish, remove,
+};
 
 /// How far a restore is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,13 @@ fn check(from: &Path) -> anyhow::Result<Manifest> {
         from.display(),
         manifest.storage_format,
         everstate_storage::STORAGE_FORMAT
+    );
+    let current = Path::new(STATE).join("CURRENT");
+    ensure!(
+        manifest.files.iter().any(|file| file.path == current),
+        "{}: it does not list {}, without which there is no state",
+        damaged(),
+        current.display()
     );
     for file in &manifest.files {
         let is_within = file.path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -217,8 +226,19 @@ mod tests {
             ),
             (Box::new(|manifest| manifest.storage_format = 99), "has storage format 99"),
             (Box::new(|manifest| manifest.files[0].bytes = 6), "has 5 bytes instead of 6"),
-            (Box::new(|manifest| manifest.files[0].path = "gone".into()), "the backup lacks gone"),
-            (Box::new(|manifest| manifest.files[0].path = "../x".into()), "`../x` is outside"),
+            (
+                Box::new(|manifest| {
+                    manifest.files.push(BackupFile { path: "gone".into(), bytes: 1 })
+                }),
+                "the backup lacks gone",
+            ),
+            (
+                Box::new(|manifest| {
+                    manifest.files.push(BackupFile { path: "../x".into(), bytes: 1 })
+                }),
+                "`../x` is outside",
+            ),
+            (Box::new(|manifest| manifest.files.clear()), "does not list state/CURRENT"),
         ] {
             let mut bad = manifest();
             change(&mut bad);

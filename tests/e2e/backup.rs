@@ -12,6 +12,8 @@ use everstate_tests::http::{Client, Reply};
 use everstate_tests::wait::eventually;
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::{database, options};
@@ -102,6 +104,36 @@ async fn has_at_least(host: &HostProcess, numbers: &[u64]) -> Result<()> {
         ensure!(found >= *least, "key {key} has {found}, {least} was acknowledged");
     }
     Ok(())
+}
+
+/// It is made by threads that go on whatever the client does, so all of it does.
+#[tokio::test]
+async fn backup_whose_client_goes_away_is_made_all_the_same() -> Result<()> {
+    let host = database().await?;
+    assert_eq!(host.client().put("/Database/1", "v").await?.status, StatusCode::OK);
+    let folder = tempfile::tempdir()?;
+    let target = folder.path().join("backup");
+    let body = json!({ "folder": target }).to_string();
+    let mut stream = TcpStream::connect(host.address()).await?;
+    let head = "POST /admin/backup HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+    let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await?;
+    let partial = folder.path().join("backup.everstate-partial");
+    eventually("it has begun", DEADLINE, || async {
+        (partial.exists() || target.exists()).then_some(())
+    })
+    .await?;
+    drop(stream);
+    eventually("it is made", DEADLINE, || async { target.exists().then_some(()) }).await?;
+    assert!(!partial.exists());
+    let (is_restored, text) = restore(&target, &folder.path().join("data")).await?;
+    ensure!(is_restored, "{text}");
+    eventually("another can be made", DEADLINE, || async {
+        let next = folder.path().join("next");
+        let reply = backup(&host.client(), &next).await.ok()?;
+        (reply.status == StatusCode::OK).then_some(())
+    })
+    .await
 }
 
 #[tokio::test]
