@@ -46,8 +46,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let about = about(&config)?;
     let (listener, address) = bind(&config.listen).await?;
-    data_folder::check(&config.data)?;
-    let storage = Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?);
+    let storage = open_storage(&config)?;
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let of_guests = RuntimeConfig {
         activities: config.activities,
@@ -112,6 +111,11 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     observing.stop().await;
     info!("stopped");
     Ok(())
+}
+
+fn open_storage(config: &HostConfig) -> anyhow::Result<Arc<RocksStorage>> {
+    data_folder::check(&config.data)?;
+    Ok(Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?))
 }
 
 async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
