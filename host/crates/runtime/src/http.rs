@@ -20,21 +20,27 @@ pub(crate) async fn handle(
     request: HttpRequest,
 ) -> Result<HttpAnswer, HttpFunctionError> {
     let FoundFunction { name, component } = function;
-    // What was replaced since the route was matched is read from the data folder, if need be.
-    let code = match host.catalog.code(component).await {
-        Ok(code) if code.missing_export(FunctionKind::Http).is_none() => code,
-        _ => return Err(HttpFunctionError::NotFound(name)),
-    };
     let Ok(_permit) = host.requests.try_acquire() else {
         return Err(HttpFunctionError::Overloaded);
     };
-    let mut request = request;
-    let base_url = std::mem::take(&mut request.base_url);
-    let run = ClientRun::of_request(name.clone(), base_url, request.trace.take());
     let failed = |failure: Failure| {
         tracing::warn!(function = %name, error_type = failure.error_type, "{}", failure.error_message);
         HttpFunctionError::Failed { name: name.clone(), failure }
     };
+    // What was replaced since the route was matched is read from the data folder, if need be.
+    let code = match host.catalog.code(component).await {
+        Ok(code) if code.missing_export(FunctionKind::Http).is_none() => code,
+        Ok(_) | Err(GuestError::ComponentMissing(_)) => {
+            return Err(HttpFunctionError::NotFound(name));
+        }
+        Err(error) => {
+            host.metrics.failed(&error);
+            return Err(failed(error.into_failure()));
+        }
+    };
+    let mut request = request;
+    let base_url = std::mem::take(&mut request.base_url);
+    let run = ClientRun::of_request(name.clone(), base_url, request.trace.take());
     match invoke(&host, &code, run, &name, &to_request(request)).await {
         Ok((Ok(response_of_guest), run)) => {
             Ok(HttpAnswer { response: response(response_of_guest), seq: run.seq() })

@@ -47,6 +47,19 @@ async fn function_that_is_not_published_is_not_found() {
     assert_eq!(answer.err(), Some(HttpFunctionError::NotFound(name("Rival_HttpStart"))));
 }
 
+/// The disk is at fault then, and nobody must conclude that there is no such function.
+#[tokio::test]
+async fn function_whose_code_cannot_be_read_fails() {
+    let fixture = Fixture::with_guests(&["database"]).await;
+    let component = ComponentHash([1; 32]);
+    let kept = fixture.data.path().join("components").join(format!("{component}.wasm"));
+    std::fs::create_dir_all(kept).expect("a folder where the file should be");
+    let function = FoundFunction { name: name("Rival_HttpStart"), component };
+    let answer = fixture.runtime.handle(function, request(&[])).await;
+    let Err(HttpFunctionError::Failed { failure, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(failure.error_type, "HostError");
+}
+
 #[tokio::test]
 async fn misbehaving_function_fails_and_the_next_request_is_answered() {
     let fixture = Fixture::with_guests(&["misbehaving"]).await;
