@@ -16,6 +16,9 @@ const SAMPLED: u8 = 1;
 /// Most bytes of a `tracestate` that are handed on; a longer one is left out as a whole.
 const STATE_BYTES_MAX: usize = 512;
 
+/// Most members of a `tracestate`.
+const STATE_MEMBERS_MAX: usize = 32;
+
 /// A trace, and the span that is the parent of what comes next.
 ///
 /// Where it travels or is stored it is an `Option<Box<TraceContext>>`: most work belongs to no trace, and
@@ -94,12 +97,14 @@ impl TraceContext {
         Some(Self { trace_id, span_id: SpanId(span_id), flags, state: String::new() })
     }
 
-    /// The same place, with the value of a `tracestate` header.
+    /// The same place, with the value of a `tracestate` header, if it is one.
     #[must_use]
     pub fn with_state(self, tracestate: &str) -> Self {
-        let fits = tracestate.len() <= STATE_BYTES_MAX
-            && tracestate.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-        let state = if fits { tracestate.trim().to_owned() } else { String::new() };
+        let members = || tracestate.split(',').map(|member| member.trim_matches([' ', '\t']));
+        let is_good = tracestate.len() <= STATE_BYTES_MAX
+            && members().filter(|member| !member.is_empty()).count() <= STATE_MEMBERS_MAX
+            && members().all(|member| member.is_empty() || is_state_member(member));
+        let state = if is_good { tracestate.trim().to_owned() } else { String::new() };
         Self { state, ..self }
     }
 
@@ -114,6 +119,20 @@ impl TraceContext {
     pub fn below(&self, span_id: SpanId) -> Self {
         Self { span_id, ..self.clone() }
     }
+}
+
+/// Whether this is `key=value` as it may stand in a `tracestate`.
+fn is_state_member(member: &str) -> bool {
+    let Some((key, value)) = member.split_once('=') else { return false };
+    let begins_well = key.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_key_byte =
+        |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
+    let is_value_byte = |byte| matches!(byte, b' '..=b'~') && byte != b'=';
+    (1..=256).contains(&key.len())
+        && begins_well
+        && key.bytes().all(is_key_byte)
+        && (1..=256).contains(&value.len())
+        && value.bytes().all(is_value_byte)
 }
 
 /// The value of a `traceparent` header.
@@ -141,12 +160,32 @@ mod tests {
     }
 
     #[test]
-    fn tracestate_goes_along_unless_it_is_too_long_or_no_header() {
+    fn tracestate_goes_along_unless_it_is_too_long_or_none() {
         let context = TraceContext::parse(TEXT).expect("the example of the standard");
         let with = |state: &str| context.clone().with_state(state).below(SpanId(1)).state;
-        assert_eq!(with(" a=1,b=2 "), "a=1,b=2");
-        assert_eq!(with(&"x".repeat(513)), "");
-        assert_eq!(with("a=1\nb: 2"), "");
+        for good in ["a=1,b=2", "a=1 ,\tb=2", "0a_-*/@z=a b", "a=1,,b=2", "a=1,a=2", ""] {
+            assert_eq!(with(&format!(" {good} ")), good);
+        }
+        let many = |count| vec!["a=1"; count].join(",");
+        assert_eq!(with(&many(32)), many(32));
+        let long = format!("a={}", "x".repeat(257));
+        for bad in [
+            "a=1\nb: 2",
+            "a",
+            "a=",
+            "=1",
+            "A=1",
+            "-a=1",
+            "a =1",
+            "a=1=2",
+            "a=1,b",
+            "a=\u{e4}",
+            &long,
+        ] {
+            assert_eq!(with(bad), "", "{bad}");
+        }
+        assert_eq!(with(&many(33)), "");
+        assert_eq!(with(&format!("a={0},b={0},c={0}", "x".repeat(200))), "");
     }
 
     #[test]
