@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use everstate_types::{AuthorizationLevel, FunctionName, InstanceId};
 
@@ -23,6 +23,10 @@ pub(crate) const KEY_HEADER: &str = "x-functions-key";
 
 /// Brings a key in links.
 pub(crate) const KEY_PARAMETER: &str = "code";
+
+/// What HTTP wants to stand beside a 401: how to do better. A scheme of our own, because no registered one
+/// takes a key, and one of those makes browsers ask for a name and a password.
+const CHALLENGE: &str = r#"ApiKey realm="everstate", header="x-functions-key", query="code""#;
 
 /// Decides about requests.
 #[derive(Debug)]
@@ -154,6 +158,7 @@ fn presented(parts: &Parts) -> Option<String> {
 fn unauthorized() -> ApiError {
     let external = "This needs a key: send it as `x-functions-key`, or as `?code=`.";
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", external)
+        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
 }
 
 fn forbidden(external: &str) -> ApiError {

@@ -55,7 +55,7 @@ const COMMON_OF_BODIES: &[ResponseDoc] = &[
 
 /// What those can answer with that are not for everybody.
 const COMMON_OF_KEYS: &[ResponseDoc] = &[
-    ResponseDoc::error(401, "The management key is missing."),
+    ResponseDoc::error(401, "The management key is missing.").with_headers(&["WWW-Authenticate"]),
     ResponseDoc::error(403, "Without a key: a browser asks on behalf of a web site."),
 ];
 
@@ -239,6 +239,9 @@ fn header(name: &str) -> Value {
         "Location" => ("Where to look.", json!({ "type": "string" })),
         "Retry-After" => {
             ("After how many seconds to ask again.", json!({ "type": "integer", "minimum": 1 }))
+        }
+        "WWW-Authenticate" => {
+            ("How to send a key.", json!({ "type": "string", "pattern": "^ApiKey " }))
         }
         "x-ms-continuation-token" => (
             "Where the next page begins; without it this was the last.",

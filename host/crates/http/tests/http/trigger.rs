@@ -246,6 +246,8 @@ async fn function_that_asks_for_a_key_is_not_called_without_one() {
     for target in ["/clients", "/clients?code=wrong", "/operators"] {
         let response = server.get(target).await;
         assert_eq!(response.status, 401, "{target}: {}", response.body);
+        let challenge = response.header("www-authenticate").expect("what HTTP wants with a 401");
+        assert!(challenge.starts_with("ApiKey realm="), "{challenge}");
     }
     assert!(server.functions.requests.lock().expect("no panic").is_empty());
 }
