@@ -127,10 +127,11 @@ impl RequestTrace {
             if !sink.wants_spans() {
                 return None;
             }
-            let (trace_id, span_id) = (Uuid::new_v4().as_u128(), new_span_id());
+            let trace_id = Uuid::new_v4().as_u128();
             if !sink.begins_trace(trace_id) {
                 return None;
             }
+            let span_id = new_span_id();
             let below = TraceContext { trace_id, span_id, flags: 1, state: String::new() };
             let span = Some((None, clock.now_exactly()));
             return Some(Self { below: Box::new(below), span });

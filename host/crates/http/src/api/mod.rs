@@ -145,6 +145,11 @@ static MATCHER: LazyLock<RouteMatcher<&'static ApiRoute>> = LazyLock::new(|| {
     RouteMatcher::new(routes.collect())
 });
 
+/// The paths of [`Base::Root`]: each request is held against them.
+static OWN_PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    routes().filter(|route| route.base == Base::Root).map(|route| route.path).collect()
+});
+
 /// All routes.
 pub(crate) fn routes() -> impl Iterator<Item = &'static ApiRoute> {
     MODULES.iter().flat_map(|module| module.routes)
@@ -154,7 +159,7 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static ApiRoute> {
 /// not what lies beneath `/admin`.
 pub(crate) fn is_own_path(path: &str) -> bool {
     let path = path.trim_matches('/');
-    routes().any(|route| route.base == Base::Root && path.eq_ignore_ascii_case(route.path))
+    OWN_PATHS.iter().any(|own| path.eq_ignore_ascii_case(own))
 }
 
 impl ApiRoute {
