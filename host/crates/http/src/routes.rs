@@ -15,6 +15,7 @@ use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName};
 
 use crate::api::is_own_path;
 use crate::matcher::{Found, Route, RouteMatcher};
+use crate::metrics::FunctionRequests;
 use crate::template::{Template, TemplateError};
 
 /// What starts an HTTP function.
@@ -33,7 +34,7 @@ pub struct RouteEntry {
 }
 
 /// What a route leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct RouteTarget {
     /// The function.
     pub(crate) function: FoundFunction,
@@ -41,6 +42,8 @@ pub(crate) struct RouteTarget {
     pub(crate) level: AuthorizationLevel,
     /// The route's template, for observers.
     pub(crate) template: Arc<str>,
+    /// Counts and measures its requests.
+    pub(crate) requests: FunctionRequests,
 }
 
 /// A route that is not in the table.
@@ -89,7 +92,7 @@ pub(crate) fn is_built_in(path: &str) -> bool {
 /// From method and path to an HTTP function. Does not change; a new one replaces it.
 #[derive(Debug)]
 pub struct RouteTable {
-    matcher: RouteMatcher<RouteTarget>,
+    matcher: RouteMatcher<Arc<RouteTarget>>,
 }
 
 impl RouteTable {
@@ -97,7 +100,7 @@ impl RouteTable {
     /// two that conflict the first one given wins.
     #[must_use]
     pub fn build(entries: &[RouteEntry]) -> (Self, Vec<RouteConflict>) {
-        let mut routes: Vec<Route<RouteTarget>> = Vec::new();
+        let mut routes: Vec<Route<Arc<RouteTarget>>> = Vec::new();
         let mut conflicts = Vec::new();
         for entry in entries {
             match route_of(entry, &routes) {
@@ -119,15 +122,15 @@ impl RouteTable {
     }
 
     /// Finds the function for a request.
-    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, RouteTarget> {
+    pub(crate) fn find(&self, method: &str, path: &str) -> Found<'_, Arc<RouteTarget>> {
         self.matcher.find(method, path)
     }
 }
 
 fn route_of(
     entry: &RouteEntry,
-    routes: &[Route<RouteTarget>],
-) -> Result<Route<RouteTarget>, RouteConflictReason> {
+    routes: &[Route<Arc<RouteTarget>>],
+) -> Result<Route<Arc<RouteTarget>>, RouteConflictReason> {
     if is_built_in(&entry.route) {
         return Err(RouteConflictReason::BuiltIn);
     }
@@ -143,7 +146,8 @@ fn route_of(
     }
     let function = FoundFunction { name: entry.function.clone(), component: entry.component };
     let template = Arc::from(format!("/{}", entry.route.trim_start_matches('/')));
-    let target = RouteTarget { function, level: entry.level, template };
+    let requests = FunctionRequests::default();
+    let target = Arc::new(RouteTarget { function, level: entry.level, template, requests });
     let route = Route { template: Template::parse(&entry.route)?, methods, target };
     let shape = route.template.shape();
     let taken = routes.iter().find(|other| {

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use everstate_engine::guest::HttpFunctions;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -192,19 +192,16 @@ struct App {
 /// Every request.
 async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let mut under_way = UnderWay::begin(&app.api.services.telemetry, &parts);
     let path = parts.uri.path();
     let target_bytes = path.len() + parts.uri.query().map_or(0, |query| query.len() + 1);
-    if target_bytes > app.triggers.config.target_bytes_max {
+    let answer = if target_bytes > app.triggers.config.target_bytes_max {
         let external = "The path and query are too long.";
-        let error = ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", external);
-        return error.into_response();
-    }
-    // RFC 9112, 3.2: which of them is meant, another reader may see otherwise.
-    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
-        return ApiError::bad_request("There is more than one `Host` header.").into_response();
-    }
-    let mut under_way = UnderWay::begin(&app.api.services.telemetry, &parts);
-    let answer = if is_built_in(path) {
+        Err(ApiError::new(StatusCode::URI_TOO_LONG, "target_too_long", external))
+    } else if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        // RFC 9112, 3.2: which of them is meant, another reader may see otherwise.
+        Err(ApiError::bad_request("There is more than one `Host` header."))
+    } else if is_built_in(path) {
         app.api.answer(parts, body, &mut under_way).await
     } else {
         app.triggers.answer(parts, body, &mut under_way).await

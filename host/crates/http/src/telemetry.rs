@@ -6,15 +6,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::{IntoResponse, Response};
 use everstate_engine::clock::SystemClock;
 use everstate_engine::trace::{NoSpans, RequestTrace, SpanSink};
-use everstate_types::{FunctionName, InstanceId, Timestamp, TraceContext};
+use everstate_types::{InstanceId, Timestamp, TraceContext};
 
 use crate::api::ApiRoute;
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
+use crate::routes::RouteTarget;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Stands in the metrics for the status of a request whose client went away before the answer. No such
+/// status is sent; it is what other servers write there.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// Reads what guests logged, and forgets it.
 pub trait GuestLogs: Send + Sync + fmt::Debug + 'static {
@@ -71,43 +79,40 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-/// A request under way.
+/// A request under way. Observers are told of it when this is dropped: a request whose client goes away
+/// is dropped in the middle.
 pub(crate) struct UnderWay<'a> {
     telemetry: &'a Telemetry,
     begun: Instant,
-    method: Method,
-    path: String,
+    /// Method and path, which stand in spans only; `None`: nobody wants spans.
+    line: Option<(Method, String)>,
     /// The function that answers it, once it is known.
-    function: Option<FunctionName>,
-    /// The template of that function's route.
-    template: Option<Arc<str>>,
+    target: Option<Arc<RouteTarget>>,
     /// The route of the API that it goes to, once it is known.
     route: Option<&'static ApiRoute>,
     trace: Option<RequestTrace>,
+    /// The status of the answer, once there is one.
+    status: Option<u16>,
 }
 
 impl<'a> UnderWay<'a> {
     /// A request has come.
     pub(crate) fn begin(telemetry: &'a Telemetry, parts: &Parts) -> Self {
         telemetry.metrics.under_way.inc();
-        // The path stands in spans only.
-        let wants_path = telemetry.spans.wants_spans();
-        let path = if wants_path { parts.uri.path().to_owned() } else { String::new() };
-        let (begun, method) = (Instant::now(), parts.method.clone());
-        let (function, template) = (None, None);
-        Self { telemetry, begun, method, path, function, template, route: None, trace: None }
+        let line = telemetry.spans.wants_spans();
+        let line = line.then(|| (parts.method.clone(), parts.uri.path().to_owned()));
+        let begun = Instant::now();
+        Self { telemetry, begun, line, target: None, route: None, trace: None, status: None }
     }
 
     /// A function answers it. Gives the place in the trace of what it starts.
     pub(crate) fn is_for(
         &mut self,
-        function: &FunctionName,
-        template: Arc<str>,
+        target: Arc<RouteTarget>,
         headers: &HeaderMap,
-    ) -> Option<Box<TraceContext>> {
-        self.function = Some(function.clone());
-        self.template = Some(template);
-        self.take_up_trace(headers)
+    ) -> (&RouteTarget, Option<Box<TraceContext>>) {
+        let trace = self.take_up_trace(headers);
+        (self.target.insert(target), trace)
     }
 
     /// It goes to a route of the API. Gives the place in the trace of what it changes.
@@ -117,7 +122,7 @@ impl<'a> UnderWay<'a> {
         headers: &HeaderMap,
     ) -> Option<Box<TraceContext>> {
         self.route = Some(route);
-        if self.method == Method::GET {
+        if route.method == "GET" {
             return None;
         }
         self.take_up_trace(headers)
@@ -131,57 +136,72 @@ impl<'a> UnderWay<'a> {
 
     /// It is answered.
     pub(crate) fn end(mut self, answer: Result<Response, ApiError>) -> Response {
-        let metrics = &self.telemetry.metrics;
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
                 if let Some(reason) = error.refusal() {
-                    metrics.refused(reason);
+                    self.telemetry.metrics.refused(reason);
                 }
                 error.into_response()
             }
         };
-        let status = response.status().as_u16();
-        match self.route {
-            Some(route) => metrics.api_answered(route.doc.id, status),
-            None => metrics.answered(self.function.clone(), status, self.begun.elapsed()),
-        }
-        if let Some(trace) = self.trace.take() {
-            self.finish_span(trace, status);
-        }
+        self.status = Some(response.status().as_u16());
         response
     }
 
-    fn finish_span(&mut self, trace: RequestTrace, status: u16) {
-        let of_api = self.route.map(ApiRoute::template);
-        let route = of_api.or_else(|| self.template.as_deref().map(str::to_owned));
-        let method = self.method.to_string();
+    fn finish_span(&mut self, trace: RequestTrace) {
+        let Some((method, path)) = self.line.take() else { return };
+        let of_function = self.target.as_ref().map(|target| target.template.to_string());
+        let route = self.route.map(ApiRoute::template).or(of_function);
         let name =
-            route.as_ref().map_or_else(|| method.clone(), |route| format!("{method} {route}"));
-        let function = self.function.as_ref().map(ToString::to_string);
+            route.as_ref().map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
+        let function = self.target.as_ref().map(|target| target.function.name.to_string());
         let Some(mut span) = trace.finish(&SystemClock, name, function) else { return };
         span.attributes = vec![
-            ("http.request.method", method.into()),
-            ("url.path", std::mem::take(&mut self.path).into()),
-            ("http.response.status_code", u32::from(status).into()),
+            ("http.request.method", method.to_string().into()),
+            ("url.path", path.into()),
         ];
         span.attributes.extend(route.map(|route| ("http.route", route.into())));
-        span.error = (status >= 500).then(|| format!("status {status}"));
+        match self.status {
+            Some(status) => {
+                span.attributes.push(("http.response.status_code", u32::from(status).into()));
+                span.error = (status >= 500).then(|| format!("status {status}"));
+            }
+            None => span.error = Some("the client went away before the answer".to_owned()),
+        }
         self.telemetry.spans.finished(span);
     }
 }
 
-/// Also of a request whose client went away before the answer.
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.telemetry.metrics.under_way.dec();
+        let metrics = &self.telemetry.metrics;
+        metrics.under_way.dec();
+        let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
+        match (self.route, &self.target) {
+            (Some(route), _) => metrics.api_ended(route.doc.id, status),
+            (None, Some(target)) => {
+                let function = &target.function.name;
+                target.requests.ended(metrics, function, status, self.begun.elapsed());
+            }
+            (None, None) => metrics.ended_nowhere(status, self.begun.elapsed()),
+        }
+        if let Some(trace) = self.trace.take() {
+            self.finish_span(trace);
+        }
     }
 }
 
 /// The trace that a request says it belongs to.
 fn incoming(headers: &HeaderMap) -> Option<TraceContext> {
-    let parent = TraceContext::parse(headers.get("traceparent")?.to_str().ok()?)?;
-    let states = headers.get_all("tracestate").iter().filter_map(|state| state.to_str().ok());
-    let state = states.collect::<Vec<_>>().join(",");
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let parent = TraceContext::parse(parents.next()?.to_str().ok()?)?;
+    if parents.next().is_some() {
+        // Nobody can say which of them holds.
+        return None;
+    }
+    let states = headers.get_all(TRACESTATE).iter().map(|state| state.to_str());
+    // One that is no text makes the whole of it unreadable.
+    let state = states.collect::<Result<Vec<_>, _>>().unwrap_or_default().join(",");
     Some(parent.with_state(&state))
 }

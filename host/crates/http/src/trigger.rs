@@ -53,9 +53,10 @@ impl Triggers {
         body: Body,
         under_way: &mut UnderWay<'_>,
     ) -> Result<Response, ApiError> {
-        let (RouteTarget { function, level, template }, route_values) = self.find(&parts)?;
-        let trace = under_way.is_for(&function.name, template, &parts.headers);
-        self.admission.to_function(&parts, &function.name, level)?;
+        let (target, route_values) = self.find(&parts)?;
+        let (target, trace) = under_way.is_for(target, &parts.headers);
+        let function = &target.function;
+        self.admission.to_function(&parts, &function.name, target.level)?;
         let body = read_body(body, &self.config).await?;
         let request = self.guest_request(&parts, route_values, body)?;
         let request = HttpRequest { trace, ..request };
@@ -66,9 +67,9 @@ impl Triggers {
         into_response(&function.name, answer.response)
     }
 
-    fn find(&self, parts: &Parts) -> Result<(RouteTarget, RouteValues), ApiError> {
+    fn find(&self, parts: &Parts) -> Result<(Arc<RouteTarget>, RouteValues), ApiError> {
         match self.routes.load().find(parts.method.as_str(), parts.uri.path()) {
-            Found::Route { target, values } => Ok((target.clone(), values)),
+            Found::Route { target, values } => Ok((Arc::clone(target), values)),
             Found::MethodNotAllowed { allow } => Err(ApiError::method_not_allowed(&allow)),
             Found::Nothing => Err(ApiError::no_route()),
             Found::Malformed => Err(ApiError::malformed_path()),

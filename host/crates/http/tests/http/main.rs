@@ -10,4 +10,5 @@ mod management;
 mod server;
 mod starts;
 mod support;
+mod telemetry;
 mod trigger;

@@ -6,6 +6,7 @@ mod deployments;
 mod entities;
 mod fakes;
 mod instances;
+mod spans;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use everstate_http::{
     AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable,
-    Services, SharedRoutes, SharedWarnings, Telemetry, TlsConfig,
+    Services, SharedRoutes, SharedWarnings, TlsConfig,
 };
 use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName, Timestamp};
 use tempfile::TempDir;
@@ -27,6 +28,7 @@ pub(crate) use deployments::FakeDeployments;
 pub(crate) use entities::{FakeEntities, entity, held, record};
 pub(crate) use fakes::{FakeEngine, FakeFunctions, status};
 pub(crate) use instances::FakeInstances;
+pub(crate) use spans::FakeSpans;
 
 /// Longer than anything here takes; ends a test that would hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +41,7 @@ pub(crate) struct TestServer {
     pub(crate) routes: Arc<SharedRoutes>,
     pub(crate) warnings: Arc<SharedWarnings>,
     pub(crate) deployments: Arc<FakeDeployments>,
+    pub(crate) spans: Arc<FakeSpans>,
     shutdown: oneshot::Sender<()>,
     running: JoinHandle<Result<(), DrainTimeout>>,
     _data: TempDir,
@@ -65,6 +68,7 @@ impl TestServer {
         let (functions, engine) = (Arc::<FakeFunctions>::default(), Arc::<FakeEngine>::default());
         let warnings = Arc::<SharedWarnings>::default();
         let deployments = Arc::<FakeDeployments>::default();
+        let spans = Arc::<FakeSpans>::default();
         let routes = Arc::new(SharedRoutes::new(table(&[
             ("Database_HttpStart", &["GET", "PUT"], "Database/{key}"),
             ("Echo", &[], "echo/{*rest}"),
@@ -93,7 +97,7 @@ impl TestServer {
             engine: engine.clone(),
             readiness: warnings.clone(),
             routes: Arc::clone(&routes),
-            telemetry: Telemetry::default(),
+            telemetry: spans.telemetry(),
         };
         let server = HttpServer::new(listener, services, config).expect("a server");
         let (shutdown, is_shut_down) = oneshot::channel::<()>();
@@ -107,6 +111,7 @@ impl TestServer {
             routes,
             warnings,
             deployments,
+            spans,
             shutdown,
             running,
             _data: data,
