@@ -16,6 +16,8 @@ pub struct Explanation {
     pub since: Timestamp,
     /// What it waits for; empty if it has ended. What stops it altogether comes first.
     pub reasons: Vec<Reason>,
+    /// How much more its code waits for than stands in `reasons`.
+    pub more_count: usize,
     /// The entities that it holds, and since when.
     pub locks_held: Vec<(EntityId, Timestamp)>,
 }

@@ -33,8 +33,8 @@ use crate::state::lock;
 use crate::suspended::SuspendedGuests;
 use crate::{activity, entity, http, orchestration};
 
-/// Histories that are replayed at the same time only to look whether code follows them: live work is
-/// more urgent.
+/// Histories that are replayed at the same time only to look at: whether code follows them, or what it waits
+/// for. Live work is more urgent.
 const CHECKS_CONCURRENT_MAX: usize = 1;
 
 /// Runs guests. Cheap to clone.
@@ -62,7 +62,7 @@ pub(crate) struct Host {
     pub(crate) idle_guests: AtomicUsize,
     /// Orchestrators and entities that may run.
     pub(crate) turns: Semaphore,
-    /// Histories that may be replayed only to look whether code follows them.
+    /// Histories that may be replayed only to look at.
     pub(crate) checks: Semaphore,
     /// HTTP functions that may run.
     pub(crate) requests: Semaphore,

@@ -42,6 +42,10 @@ pub const ENTITY_INDEX_VALUE_BYTES_MAX: usize = 1_024;
 /// Most entities of one critical section: each is a message and a row.
 pub const LOCK_SET_MAX: usize = 1_000;
 
+/// Most things that one answer to why an orchestration waits tells of its code: each may take a look at an
+/// entity, and somebody is to read it.
+pub const EXPLAINED_REASONS_MAX: usize = 100;
+
 /// Longest idempotency key of a signal, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 256;
 

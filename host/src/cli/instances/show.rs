@@ -112,6 +112,9 @@ pub(super) fn why(api: &Api, out: Output, id: &str) -> anyhow::Result<()> {
         }
         out.table(&rows, "")?;
     }
+    if let Some(count) = why["moreReasons"].as_u64() {
+        out.line(&format!("It waits for {count} more."))?;
+    }
     for lock in why["locksHeld"].as_array().into_iter().flatten() {
         out.line(&format!(
             "It holds the lock of {} since {}.",

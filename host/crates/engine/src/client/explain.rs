@@ -1,6 +1,9 @@
 //! Why an orchestration waits: what its partition knows, what its guest waits for, and how the entities
 //! are that it waits for.
 
+use std::collections::HashSet;
+
+use everstate_types::limits::EXPLAINED_REASONS_MAX;
 use everstate_types::{EntityId, EntityLock, InstanceId, Timestamp};
 
 use super::{Client, EntityStatus, Observed, refusal};
@@ -40,27 +43,18 @@ impl Client {
                 "Its code could not be asked what it waits for; what it has asked for stands here.",
             ));
         }
-        for OpenReason { number, reason, idempotency_key } in open {
-            let is_awaited = awaited.as_ref().is_none_or(|awaited| {
-                awaited.iter().any(|one| matches!(one, Awaited::Action(other) if *other == number))
-            });
-            if is_awaited {
-                let is_running =
-                    idempotency_key.map(|key| self.node.executor.is_activity_running(key));
-                reasons.push(with_activity(reason, is_running));
-            }
-        }
-        for one in awaited.into_iter().flatten() {
-            if let Awaited::Event { name, since } = one {
-                reasons.push(Reason { name: Some(name), ..Reason::new(ReasonKind::Event, since) });
-            }
+        let (awaited, more_count) = chosen(open, awaited, EXPLAINED_REASONS_MAX);
+        for OpenReason { reason, idempotency_key, .. } in awaited {
+            let is_running = idempotency_key.map(|key| self.node.executor.is_activity_running(key));
+            reasons.push(with_activity(reason, is_running));
         }
         for reason in &mut reasons {
             self.add_entity(instance_id, reason, lock_sought.as_ref(), &mut seq).await?;
         }
         let locks_held = self.held(locks_held, &mut seq).await?;
         let instance_id = instance_id.clone();
-        let value = Some(Explanation { instance_id, status, since, reasons, locks_held });
+        let value =
+            Some(Explanation { instance_id, status, since, reasons, more_count, locks_held });
         Ok(Observed { value, seq })
     }
 
@@ -132,6 +126,36 @@ impl Client {
     }
 }
 
+/// What the code of an orchestration waits for: of what is open that which the guest awaits, all of it if the
+/// guest was not asked, and its events. No more than `max` of it, and how many there are beyond.
+fn chosen(
+    open: Vec<OpenReason>,
+    awaited: Option<Vec<Awaited>>,
+    max: usize,
+) -> (Vec<OpenReason>, usize) {
+    let Some(awaited) = awaited else { return at_most(open, max) };
+    let (mut numbers, mut events) = (HashSet::new(), Vec::new());
+    for one in awaited {
+        match one {
+            Awaited::Action(number) => {
+                numbers.insert(number);
+            }
+            Awaited::Event { name, since } => {
+                let reason = Reason { name: Some(name), ..Reason::new(ReasonKind::Event, since) };
+                events.push(OpenReason { number: -1, reason, idempotency_key: None });
+            }
+        }
+    }
+    let actions = open.into_iter().filter(|open| numbers.contains(&open.number));
+    at_most(actions.chain(events).collect(), max)
+}
+
+fn at_most(mut reasons: Vec<OpenReason>, max: usize) -> (Vec<OpenReason>, usize) {
+    let more_count = reasons.len().saturating_sub(max);
+    reasons.truncate(max);
+    (reasons, more_count)
+}
+
 fn lock_of<'a>(status: Option<&'a EntityStatus>, of: &SoughtLock) -> Option<&'a EntityLock> {
     status?.record.lock.as_ref().filter(|lock| lock.request_id == of.request_id)
 }
@@ -148,4 +172,41 @@ fn with_activity(reason: Reason, is_running: Option<bool>) -> Reason {
         None => place.to_owned(),
     };
     reason.with_message(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use everstate_types::Timestamp;
+
+    use super::{Awaited, OpenReason, Reason, ReasonKind, chosen};
+
+    const SINCE: Timestamp = Timestamp::from_millis(1);
+
+    /// Timers with these numbers, open.
+    fn open(numbers: std::ops::Range<i32>) -> Vec<OpenReason> {
+        let reason = Reason::new(ReasonKind::Timer, SINCE);
+        let open = |number| OpenReason { number, reason: reason.clone(), idempotency_key: None };
+        numbers.map(open).collect()
+    }
+
+    fn numbers((chosen, more_count): (Vec<OpenReason>, usize)) -> (Vec<i32>, usize) {
+        (chosen.iter().map(|open| open.number).collect(), more_count)
+    }
+
+    #[test]
+    fn what_the_guest_awaits_is_chosen_of_what_is_open() {
+        let event = Awaited::Event { name: "go".to_owned(), since: SINCE };
+        let awaited = vec![Awaited::Action(7), event, Awaited::Action(2), Awaited::Action(99)];
+        let (chosen, more_count) = chosen(open(0..10), Some(awaited), 10);
+        let shown: Vec<_> = chosen.iter().map(|open| (open.number, open.reason.kind)).collect();
+        let expected = [(2, ReasonKind::Timer), (7, ReasonKind::Timer), (-1, ReasonKind::Event)];
+        assert_eq!((shown.as_slice(), more_count), (expected.as_slice(), 0));
+    }
+
+    #[test]
+    fn of_very_much_the_first_is_chosen_and_the_rest_counted() {
+        assert_eq!(numbers(chosen(open(0..5), None, 3)), (vec![0, 1, 2], 2));
+        let awaited = (1..5).map(Awaited::Action).collect();
+        assert_eq!(numbers(chosen(open(0..5), Some(awaited), 3)), (vec![1, 2, 3], 1));
+    }
 }

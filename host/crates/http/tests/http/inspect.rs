@@ -108,6 +108,7 @@ async fn explanation_has_the_fields_that_apply_and_no_others() {
         status: RuntimeStatus::Running,
         since,
         reasons: vec![entity, timer],
+        more_count: 4,
         locks_held: vec![(account, since)],
     };
     server.engine.explanations.lock().expect("no panic").insert("a".to_owned(), explanation);
@@ -132,6 +133,7 @@ async fn explanation_has_the_fields_that_apply_and_no_others() {
                 "dueTime": "1970-01-01T00:00:09.000Z",
             },
         ],
+        "moreReasons": 4,
         "locksHeld": [{ "entityId": "@account@ann", "since": "1970-01-01T00:00:02.000Z" }],
     });
     assert_eq!(body(&found.body), expected);

@@ -63,6 +63,7 @@ pub(crate) async fn awaited(host: Arc<Host>, item: OrchestrationWorkItem) -> Opt
     if let Some(awaited) = lock(&host.suspended).awaited(&item) {
         return Some(awaited);
     }
+    let _check = host.checks.acquire().await.expect("the semaphore is never closed");
     let _permit = host.turns.acquire().await.expect("the semaphore is never closed");
     let code = host.catalog.code(item.component).await.ok()?;
     let mut guest = begin(&host, code, item);

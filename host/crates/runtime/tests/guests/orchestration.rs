@@ -1,6 +1,7 @@
 //! Turns of orchestrators: kept or replayed, pinned to their code, ended when they misbehave.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use everstate_engine::guest::{
     GuestExecutor, HttpFunctions, OrchestrationOutcome, OrchestrationResult, OrchestrationWorkItem,
@@ -116,6 +117,36 @@ async fn orchestrator_gives_the_same_whether_it_was_kept_or_is_replayed() {
     assert_eq!(outcomes[0].len(), 3);
     assert_eq!(outcomes[0][2].result, OrchestrationResult::Completed(Payload::from("\"t\"")));
     assert_eq!(outcomes[0], outcomes[1]);
+}
+
+/// Each of them replays a history, here one that takes all the time that a turn may take. They do it one by
+/// one, and a live turn waits for none of them.
+#[tokio::test]
+async fn questions_for_what_is_awaited_leave_the_places_of_live_turns_free() {
+    let fixture = Fixture::with_guests(&["database", "misbehaving"]).await;
+    let mut looping = first_turn(&fixture, "Misbehave_Orchestrator", "\"loop\"");
+    let mut history = looping.new_events.to_vec();
+    history.push(event(EventKind::OrchestratorCompleted));
+    (looping.history, looping.new_events) = (Arc::new(history), Arc::default());
+    let answered_count = Arc::new(AtomicUsize::new(0));
+    let ask = || {
+        let (answer, answered_count) =
+            (fixture.runtime.awaited(looping.clone()), Arc::clone(&answered_count));
+        tokio::spawn(async move {
+            assert_eq!(answer.await, None);
+            answered_count.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    let questions: Vec<_> = (0..9).map(|_| ask()).collect();
+    // Now each of them has been asked.
+    tokio::task::yield_now().await;
+    let live = first_turn(&fixture, "Database_PUT_Orchestrator", PUT_INPUT);
+    fixture.runtime.run_orchestration(live).await;
+    let answered_before = answered_count.load(Ordering::Relaxed);
+    assert!(answered_before < 4, "the live turn came after {answered_before} of 9 questions");
+    for question in questions {
+        question.await.expect("it ends");
+    }
 }
 
 #[tokio::test]

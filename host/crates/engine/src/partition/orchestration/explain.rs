@@ -1,6 +1,7 @@
 //! What the engine knows of why an orchestration waits: how it is stopped, what it has asked for and not
 //! been told, what it holds. Which of that its code waits for, the guest knows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use everstate_types::{
@@ -50,6 +51,13 @@ pub struct SoughtLock {
     pub request_id: RequestId,
     /// The entities.
     pub entities: Vec<EntityId>,
+}
+
+/// Something that was asked for.
+struct Asked<'a> {
+    event: &'a HistoryEvent,
+    /// How often the execution had been rewound then.
+    rewinds: u32,
 }
 
 impl<R> OrchestrationSlot<R> {
@@ -130,17 +138,31 @@ impl Orchestration {
     }
 
     fn open_reasons(&self) -> Vec<OpenReason> {
-        let open = self.open.in_order().into_iter();
-        open.filter_map(|(number, open)| self.open_reason(number, &open)).collect()
+        let open = self.open.in_order();
+        if open.is_empty() {
+            return Vec::new();
+        }
+        // The lane waits for this: the history is gone through once, however much is open.
+        let asked = self.asked();
+        let open = open.into_iter();
+        open.filter_map(|(number, open)| self.open_reason(number, &open, &asked)).collect()
     }
 
-    fn open_reason(&self, number: i32, open: &OpenAction) -> Option<OpenReason> {
-        let asked = self.asked(number)?;
+    fn open_reason(
+        &self,
+        number: i32,
+        open: &OpenAction,
+        all_asked: &HashMap<i32, Asked<'_>>,
+    ) -> Option<OpenReason> {
+        let asked = all_asked.get(&number)?.event;
         let reason = |kind| Reason::new(kind, asked.timestamp);
         let mut idempotency_key = None;
         let reason = match (&open.kind, &asked.kind) {
             (_, EventKind::ActivityScheduled { name, first_attempt, attempt, .. }) => {
-                idempotency_key = Some(self.recorded_guid(first_attempt.unwrap_or(number)));
+                let number = first_attempt.unwrap_or(number);
+                let rewinds =
+                    all_asked.get(&number).map_or(self.record.rewinds, |first| first.rewinds);
+                idempotency_key = Some(self.record.execution_id.request_guid(number, rewinds));
                 let message = (*attempt > 1).then(|| format!("It is attempt {attempt}."));
                 Reason { name: Some(name.to_string()), message, ..reason(ReasonKind::Activity) }
             }
@@ -164,9 +186,14 @@ impl Orchestration {
         Some(OpenReason { number, reason, idempotency_key })
     }
 
-    /// The event with which something was asked for.
-    fn asked(&self, number: i32) -> Option<&HistoryEvent> {
-        self.history.iter().find(|event| event.event_id == number)
+    /// All that was ever asked for, by its number.
+    fn asked(&self) -> HashMap<i32, Asked<'_>> {
+        let (mut asked, mut rewinds) = (HashMap::new(), 0);
+        for event in self.history.iter() {
+            asked.entry(event.event_id).or_insert(Asked { event, rewinds });
+            rewinds += u32::from(matches!(event.kind, EventKind::ExecutionRewound { .. }));
+        }
+        asked
     }
 
     /// The request for the section that is open, and its entities.

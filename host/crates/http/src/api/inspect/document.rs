@@ -15,6 +15,9 @@ pub(super) fn explanation_document(explanation: &Explanation) -> Vec<u8> {
         .string("runtimeStatus", explanation.status.as_str())
         .string("since", &with_millis(explanation.since));
     push_list(document.key("reasons"), &explanation.reasons, push_reason);
+    if explanation.more_count > 0 {
+        document.raw("moreReasons", &explanation.more_count.to_string());
+    }
     push_list(document.key("locksHeld"), &explanation.locks_held, push_held);
     document.end();
     out

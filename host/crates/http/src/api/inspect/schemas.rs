@@ -47,6 +47,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
             "runtimeStatus": { "type": "string" },
             "since": time,
             "reasons": { "type": "array", "items": reason },
+            "moreReasons": { "type": "integer", "minimum": 1 },
             "locksHeld": {
                 "type": "array",
                 "items": {
