@@ -56,7 +56,7 @@ pub fn check_keys(data: &Path) -> Result<(), KeysError> {
 pub struct Exposure {
     pub(crate) admission: Arc<Admission>,
     pub(crate) tls: Option<Arc<Tls>>,
-    pub(crate) cors: Option<Cors>,
+    pub(crate) cors: Option<Arc<Cors>>,
 }
 
 impl Exposure {
@@ -86,12 +86,14 @@ impl Exposure {
             hosts: http.hosts.iter().map(|host| own_host(host)).collect::<Result<_, _>>()?,
             origins: cors.as_ref().map(|cors| cors.origins.clone()).unwrap_or_default(),
         };
-        Ok(Self { admission: Arc::new(admission), tls: Tls::load(tls)?.map(Arc::new), cors })
+        let (tls, cors) = (Tls::load(tls)?.map(Arc::new), cors.map(Arc::new));
+        Ok(Self { admission: Arc::new(admission), tls, cors })
     }
 
     /// Makes the keys that are needed and not there: of the management, if it asks for one or a
     /// function of level `admin` does; of the host, for functions of level `function`. They are
-    /// never seen again. Blocks for the disk.
+    /// never seen again. The secret behind the codes of links is made as well, if they need one. Blocks
+    /// for the disk.
     ///
     /// # Errors
     /// If they cannot be written.
@@ -107,6 +109,9 @@ impl Exposure {
             KeyScope::Host => levels.contains(&AuthorizationLevel::Function),
             KeyScope::Function(_) => false,
         };
+        if self.admission.requires_keys {
+            self.admission.keys.ensure_link_secret()?;
+        }
         let mut made = Vec::new();
         for scope in [KeyScope::Management, KeyScope::Host].iter().filter(|scope| is_needed(scope))
         {

@@ -2,7 +2,7 @@
 //!
 //! A key is 256 bits of randomness, so its SHA-256 says nothing about it, and only that is kept; whoever
 //! makes a key sees it once. Not here: what a request must bring (`admission.rs`) and the routes that make
-//! and delete keys (`keys_api.rs`).
+//! and delete keys (`api/keys.rs`).
 
 mod file;
 mod scope;
@@ -172,12 +172,17 @@ impl KeyStore {
         is_known.into()
     }
 
-    /// The code that stands in links to one orchestration and opens the routes of that one only.
-    /// The secret behind it is made when it is first needed, which blocks for the disk.
+    /// Makes the secret behind the codes of links, unless it is there. Blocks for the disk.
+    pub(crate) fn ensure_link_secret(&self) -> Result<String, KeysError> {
+        self.change(|file| file.link_secret.get_or_insert_with(random).clone())
+    }
+
+    /// The code that stands in links to one orchestration and opens the routes of that one only. Its
+    /// secret is made in advance; before that the first code makes it, which blocks for the disk.
     pub(crate) fn link_code(&self, instance_id: &str) -> Result<String, KeysError> {
         let secret = match self.load().link_secret.clone() {
             Some(secret) => secret,
-            None => self.change(|file| file.link_secret.get_or_insert_with(random).clone())?,
+            None => self.ensure_link_secret()?,
         };
         Ok(link_code(&secret, instance_id))
     }

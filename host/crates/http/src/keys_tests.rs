@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use everstate_types::{FunctionName, Timestamp};
+use everstate_types::{FunctionName, InstanceId, Timestamp};
 use tempfile::TempDir;
 
 use super::{Deleted, KeyScope, KeyStore, base64url, is_key_name, link_code};
+use crate::{CorsConfig, Exposure, HttpConfig, TlsConfig};
 
 const NOW: Timestamp = Timestamp::from_millis(1_558_650_635_000);
 
@@ -90,6 +91,22 @@ fn last_management_key_is_kept_where_one_is_needed() {
     assert_eq!(delete("one", true), Deleted::Yes);
     assert_eq!(delete("two", true), Deleted::LastOne);
     assert_eq!(delete("two", false), Deleted::Yes);
+}
+
+/// The first request does not wait for the disk because of it.
+#[test]
+fn secret_behind_links_is_made_with_the_keys_that_are_needed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = "0.0.0.0:7071".parse().expect("an address");
+    let (http, tls) = (HttpConfig::default(), TlsConfig::default());
+    let exposure = Exposure::new(address, folder.path(), &http, &tls, &CorsConfig::default());
+    let exposure = exposure.expect("a good one");
+    assert_eq!(exposure.make_needed_keys(&[], NOW).expect("written").len(), 1);
+    let stored = || fs::read_to_string(folder.path().join("keys.json")).expect("a file");
+    let before = stored();
+    let id = InstanceId::orchestration("a").expect("a valid id");
+    assert!(exposure.link_codes().credentials(&id).is_some());
+    assert_eq!(stored(), before);
 }
 
 #[test]
