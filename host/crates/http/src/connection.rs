@@ -196,11 +196,11 @@ impl Requests {
         self.has_begun.load(Ordering::Relaxed)
     }
 
-    fn begin_http2(self: &Arc<Self>) -> UnderWay {
+    fn begin_http2(self: &Arc<Self>) -> OpenStream {
         let mut http2 = self.http2();
         http2.is_used = true;
         http2.under_way_count += 1;
-        UnderWay(Arc::clone(self))
+        OpenStream(Arc::clone(self))
     }
 
     /// When the connection has to end if nothing more comes. `None`: it is busy, or hyper knows.
@@ -223,9 +223,9 @@ impl Requests {
 }
 
 /// A request of HTTP/2, until its response is sent.
-pub(crate) struct UnderWay(Arc<Requests>);
+pub(crate) struct OpenStream(Arc<Requests>);
 
-impl Drop for UnderWay {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         let mut http2 = self.0.http2();
         http2.under_way_count -= 1;

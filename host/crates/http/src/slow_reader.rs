@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::connection::UnderWay;
+use crate::connection::OpenStream;
 
 /// How much of a body is handed on at a time.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -135,7 +135,7 @@ impl Readers {
     /// A body that is handed on piece by piece, while this knows whether somebody takes the pieces.
     ///
     /// `under_way` is dropped with it.
-    pub(crate) fn watch(self: &Arc<Self>, body: Body, under_way: UnderWay) -> Body {
+    pub(crate) fn watch(self: &Arc<Self>, body: Body, under_way: OpenStream) -> Body {
         let id = {
             let mut waiting = self.waiting();
             waiting.next_id += 1;
@@ -167,7 +167,7 @@ struct Watched {
     body: Body,
     /// What was taken out of the body and is not handed on.
     rest: Bytes,
-    _under_way: UnderWay,
+    _under_way: OpenStream,
 }
 
 impl Watched {
