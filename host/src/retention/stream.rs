@@ -163,23 +163,13 @@ mod tests {
 
     fn record(started: u64, ended: u64) -> OrchestrationRecord {
         OrchestrationRecord {
-            name: FunctionName::new("nap").expect("a name"),
-            component: None,
-            execution_id: ExecutionId::new(Uuid::from_u128(1)),
             status: RuntimeStatus::Completed,
-            input: Payload::null(),
-            output: None,
-            failure: None,
-            custom_status: None,
-            tags: Vec::new(),
-            parent: None,
-            scheduled_start: None,
-            rewinds: 0,
-            lock_epoch: 0,
-            awaits_lock: false,
-            trace: None,
-            created_at: at(started),
             updated_at: at(ended),
+            ..OrchestrationRecord::pending(
+                FunctionName::new("nap").expect("a name"),
+                ExecutionId::new(Uuid::from_u128(1)),
+                at(started),
+            )
         }
     }
 

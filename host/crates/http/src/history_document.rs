@@ -95,14 +95,8 @@ fn is_hidden(event: &HistoryEvent, ended: &HashSet<i32>) -> bool {
 /// as two events.
 fn ended_id(event: &HistoryEvent) -> Option<i32> {
     match event.kind {
-        EventKind::ActivityCompleted { scheduled_id, .. }
-        | EventKind::ActivityFailed { scheduled_id, .. }
-        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
-        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
-        | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. }
-        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(scheduled_id),
-        _ => None,
+        EventKind::TimerFired { .. } => None,
+        ref kind => kind.completed_action(),
     }
 }
 

@@ -14,23 +14,14 @@ pub(crate) const START_MS: u64 = 1_558_650_635_000;
 /// An orchestration `abc` in this status.
 pub(crate) fn status(status: RuntimeStatus) -> InstanceStatus {
     let record = OrchestrationRecord {
-        name: FunctionName::new("HelloSequence").expect("a valid name"),
-        component: None,
-        execution_id: ExecutionId::new(Uuid::nil()),
         status,
         input: Payload::from(r#"{"n": 1}"#),
-        output: None,
-        failure: None,
-        custom_status: None,
-        tags: Vec::new(),
-        parent: None,
-        scheduled_start: None,
-        rewinds: 0,
-        lock_epoch: 0,
-        awaits_lock: false,
-        trace: None,
-        created_at: Timestamp::from_millis(START_MS),
         updated_at: Timestamp::from_millis(START_MS + 1_000),
+        ..OrchestrationRecord::pending(
+            FunctionName::new("HelloSequence").expect("a valid name"),
+            ExecutionId::new(Uuid::nil()),
+            Timestamp::from_millis(START_MS),
+        )
     };
     let instance_id = InstanceId::orchestration("abc").expect("a valid id");
     InstanceStatus { instance_id, record, history: Arc::default() }

@@ -256,21 +256,11 @@ fn record_to_json(record: &OrchestrationRecord) -> Value {
 
 fn record_from_json(mut value: Value) -> Result<OrchestrationRecord, String> {
     if let Some(text) = value["component"].as_str() {
-        let component = component(text).ok_or_else(|| format!("`{text}` is no component"))?;
+        let component =
+            ComponentHash::from_hex(text).ok_or_else(|| format!("`{text}` is no component"))?;
         value["component"] = json!(component);
     }
     serde_json::from_value(value).map_err(|error| format!("its record cannot be read: {error}"))
-}
-
-fn component(text: &str) -> Option<ComponentHash> {
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(ComponentHash(bytes))
 }
 
 /// A record without what belongs to this host: its lock, and where a large value is stored.

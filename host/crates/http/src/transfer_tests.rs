@@ -16,23 +16,16 @@ fn at(millis: u64) -> Timestamp {
 
 fn record() -> OrchestrationRecord {
     OrchestrationRecord {
-        name: FunctionName::new("Nap").expect("a name"),
         component: Some(ComponentHash([0xab; 32])),
-        execution_id: ExecutionId::new(Uuid::from_u128(1)),
         status: RuntimeStatus::Running,
         input: Payload::from("{\"a\": 1.50}"),
-        output: None,
-        failure: None,
-        custom_status: None,
         tags: vec![("team".to_owned(), "blue".to_owned())],
-        parent: None,
-        scheduled_start: None,
-        rewinds: 0,
-        lock_epoch: 0,
-        awaits_lock: false,
-        trace: None,
-        created_at: at(1),
         updated_at: at(3),
+        ..OrchestrationRecord::pending(
+            FunctionName::new("Nap").expect("a name"),
+            ExecutionId::new(Uuid::from_u128(1)),
+            at(1),
+        )
     }
 }
 

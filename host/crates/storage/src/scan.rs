@@ -18,16 +18,6 @@ use crate::index::{self, IndexKind};
 use crate::key::{Row, make_end_of_prefix};
 use crate::read::{View, read_error};
 
-/// All statuses.
-const STATUSES: [RuntimeStatus; 6] = [
-    RuntimeStatus::Pending,
-    RuntimeStatus::Running,
-    RuntimeStatus::Suspended,
-    RuntimeStatus::Completed,
-    RuntimeStatus::Failed,
-    RuntimeStatus::Terminated,
-];
-
 /// Entries of the index in order, merged from streams that are in order each.
 pub(crate) struct Scan<'a> {
     streams: Vec<Stream<'a>>,
@@ -116,7 +106,7 @@ impl<'a> Scan<'a> {
                     let wanted = |status: &RuntimeStatus| {
                         filter.statuses.is_empty() || filter.statuses.contains(status)
                     };
-                    for status in STATUSES.into_iter().filter(wanted) {
+                    for status in RuntimeStatus::ALL.into_iter().filter(wanted) {
                         let mut prefix = Vec::new();
                         index::name_and_status(&mut prefix, &name, status);
                         scan.add_created(view, prefix, filter, after)?;

@@ -283,3 +283,21 @@ pub enum EventKind {
         input: Payload,
     },
 }
+
+impl EventKind {
+    /// The number of the action that came to its end with this event.
+    #[must_use]
+    pub fn completed_action(&self) -> Option<i32> {
+        match self {
+            Self::ActivityCompleted { scheduled_id, .. }
+            | Self::ActivityFailed { scheduled_id, .. }
+            | Self::SubOrchestrationCompleted { scheduled_id, .. }
+            | Self::SubOrchestrationFailed { scheduled_id, .. }
+            | Self::EntityOperationCompleted { scheduled_id, .. }
+            | Self::EntityOperationFailed { scheduled_id, .. }
+            | Self::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
+            Self::TimerFired { timer_id, .. } => Some(*timer_id),
+            _ => None,
+        }
+    }
+}

@@ -66,7 +66,7 @@ fn check_results(history: &[HistoryEvent]) -> Result<(), HistoryProblem> {
         if event.event_id != NO_EVENT_ID {
             asked.insert(event.event_id, &event.kind);
         }
-        let Some(number) = result_number(&event.kind) else { continue };
+        let Some(number) = event.kind.completed_action() else { continue };
         let is_answer = asked.get(&number).is_some_and(|asked| answers(&event.kind, asked));
         if !is_answer {
             return Err(wrong(index, format!("is the result of action {number}, which is none")));
@@ -131,21 +131,6 @@ fn check_end(record: &OrchestrationRecord, history: &[HistoryEvent]) -> Result<(
     }
 }
 
-/// The number of the action that an event is the result of.
-fn result_number(kind: &EventKind) -> Option<i32> {
-    match kind {
-        EventKind::ActivityCompleted { scheduled_id, .. }
-        | EventKind::ActivityFailed { scheduled_id, .. }
-        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
-        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
-        | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. }
-        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
-        EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
-        _ => None,
-    }
-}
-
 /// Whether a result is one of what was asked for.
 fn answers(result: &EventKind, asked: &EventKind) -> bool {
     match asked {
@@ -186,23 +171,14 @@ mod tests {
 
     fn record(status: RuntimeStatus) -> OrchestrationRecord {
         OrchestrationRecord {
-            name: FunctionName::new("Nap").expect("a name"),
-            component: None,
-            execution_id: ExecutionId::new(Uuid::from_u128(1)),
             status,
-            input: Payload::null(),
             output: status.is_finished().then(Payload::null),
-            failure: None,
-            custom_status: None,
-            tags: Vec::new(),
-            parent: None,
-            scheduled_start: None,
-            rewinds: 0,
-            lock_epoch: 0,
-            awaits_lock: false,
-            trace: None,
-            created_at: Timestamp::from_millis(1),
             updated_at: Timestamp::from_millis(9),
+            ..OrchestrationRecord::pending(
+                FunctionName::new("Nap").expect("a name"),
+                ExecutionId::new(Uuid::from_u128(1)),
+                Timestamp::from_millis(1),
+            )
         }
     }
 

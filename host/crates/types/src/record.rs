@@ -53,6 +53,32 @@ pub struct OrchestrationRecord {
     pub updated_at: Timestamp,
 }
 
+impl OrchestrationRecord {
+    /// Of one that has been started and has not begun: with `null` as its input, and neither code nor tags.
+    #[must_use]
+    pub fn pending(name: FunctionName, execution_id: ExecutionId, now: Timestamp) -> Self {
+        Self {
+            name,
+            component: None,
+            execution_id,
+            status: RuntimeStatus::Pending,
+            input: Payload::null(),
+            output: None,
+            failure: None,
+            custom_status: None,
+            tags: Tags::new(),
+            parent: None,
+            scheduled_start: None,
+            rewinds: 0,
+            lock_epoch: 0,
+            awaits_lock: false,
+            trace: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// What is stored of an entity. One that has neither state nor lock is not stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntityRecord {

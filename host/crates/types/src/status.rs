@@ -22,6 +22,16 @@ pub enum RuntimeStatus {
 }
 
 impl RuntimeStatus {
+    /// All of them, in the order of a life.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Running,
+        Self::Suspended,
+        Self::Completed,
+        Self::Failed,
+        Self::Terminated,
+    ];
+
     /// Whether the orchestration has ended.
     #[must_use]
     pub fn is_finished(self) -> bool {

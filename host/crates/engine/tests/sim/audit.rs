@@ -55,7 +55,8 @@ fn check_terminated_children(
     for event in history {
         let EventKind::SubOrchestrationCreated { instance_id, .. } = &event.kind else { continue };
         let (_, guid) = action(record, history, event.event_id);
-        let is_told = history.iter().any(|other| completes(other) == Some(event.event_id));
+        let is_told =
+            history.iter().any(|other| other.kind.completed_action() == Some(event.event_id));
         let child = storage.orchestration(instance_id);
         if let Some(child) = child.filter(|child| !is_told && is_child(child, id, record, guid)) {
             assert!(child.status.is_finished(), "{instance_id} goes on after the end of {id}");
@@ -153,7 +154,8 @@ fn check_children(
 ) {
     for event in history {
         let EventKind::SubOrchestrationCreated { instance_id, .. } = &event.kind else { continue };
-        let told = history.iter().find(|other| completes(other) == Some(event.event_id));
+        let told =
+            history.iter().find(|other| other.kind.completed_action() == Some(event.event_id));
         let Some(told) = told else {
             let is_cut_short = record.status == RuntimeStatus::Terminated;
             assert!(is_cut_short, "{id} was never told of the end of {instance_id}");
@@ -212,21 +214,6 @@ fn is_start(event: &HistoryEvent) -> bool {
     matches!(event.kind, EventKind::ExecutionStarted { .. })
 }
 
-/// The number of the action whose end an event tells.
-fn completes(event: &HistoryEvent) -> Option<i32> {
-    match &event.kind {
-        EventKind::ActivityCompleted { scheduled_id, .. }
-        | EventKind::ActivityFailed { scheduled_id, .. }
-        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
-        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
-        | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. }
-        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
-        EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
-        _ => None,
-    }
-}
-
 /// Whether the history of an execution is one.
 fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[HistoryEvent]) {
     let mut next = 0;
@@ -242,7 +229,7 @@ fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[Histo
             assert_eq!(event.event_id, next, "a gap: {}", context());
             next += 1;
         }
-        if let Some(number) = completes(event) {
+        if let Some(number) = event.kind.completed_action() {
             assert!(number < next, "never asked for: {}", context());
             assert!(told.insert(number), "told twice: {}", context());
         }
@@ -282,7 +269,11 @@ fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[Histo
             }
             // It was moved to other code.
             EventKind::GenericEvent { .. } => assert!(!in_turn && has_begun, "note: {}", context()),
-            _ => assert!(in_turn || completes(event).is_some(), "no turn: {}", context()),
+            _ => assert!(
+                in_turn || event.kind.completed_action().is_some(),
+                "no turn: {}",
+                context()
+            ),
         }
     }
     assert!(!in_turn, "a turn of {id} never ended");
@@ -315,7 +306,7 @@ pub(crate) fn check_side_effects(side_effects: &BTreeSet<SideEffect>, storage: &
     }
     for (id, record, history) in storage.orchestrations() {
         for event in history {
-            let Some(number) = completes(event) else { continue };
+            let Some(number) = event.kind.completed_action() else { continue };
             let (asked, guid) = action(record, history, number);
             let EventKind::ActivityScheduled { first_attempt, attempt, .. } = asked else {
                 continue;

@@ -33,23 +33,9 @@ fn status(turn: &OrchestrationWorkItem, actions: &[Action]) -> InstanceStatus {
     }
     history.push(event(EventKind::OrchestratorCompleted));
     let record = OrchestrationRecord {
-        name: turn.name.clone(),
         component: Some(turn.component),
-        execution_id: turn.execution_id,
         status: RuntimeStatus::Running,
-        input: Payload::null(),
-        output: None,
-        failure: None,
-        custom_status: None,
-        tags: Vec::new(),
-        parent: None,
-        scheduled_start: None,
-        rewinds: 0,
-        lock_epoch: 0,
-        awaits_lock: false,
-        trace: None,
-        created_at: Timestamp::default(),
-        updated_at: Timestamp::default(),
+        ..OrchestrationRecord::pending(turn.name.clone(), turn.execution_id, Timestamp::default())
     };
     InstanceStatus { instance_id: turn.instance_id.clone(), record, history: Arc::new(history) }
 }

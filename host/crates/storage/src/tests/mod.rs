@@ -165,23 +165,13 @@ fn locked_record() -> EntityRecord {
 /// The record of an orchestration that runs, or has ended well.
 fn record(status: RuntimeStatus) -> OrchestrationRecord {
     OrchestrationRecord {
-        name: name(),
         component: Some(ComponentHash([7; 32])),
-        execution_id: execution(1),
         status,
         input: Payload::from("\"in\""),
         output: status.is_finished().then(|| Payload::from("\"out\"")),
-        failure: None,
-        custom_status: None,
         tags: vec![("team".to_owned(), "blue".to_owned())],
-        parent: None,
-        scheduled_start: None,
-        rewinds: 0,
-        lock_epoch: 0,
-        awaits_lock: false,
-        trace: None,
-        created_at: time(1),
         updated_at: time(3),
+        ..OrchestrationRecord::pending(name(), execution(1), time(1))
     }
 }
 

@@ -9,7 +9,6 @@ use super::super::Moment;
 use super::super::SlotTurn;
 use super::super::input::{Effects, ReplyTo};
 use super::super::slot::{Orchestration, OrchestrationSlot};
-use super::open::completed_number;
 use crate::commit::Change;
 use crate::guest::OrchestrationResult;
 
@@ -191,7 +190,7 @@ impl Orchestration {
                 self.record.component = component.or(self.record.component);
                 self.record.failure = None;
                 for kind in first {
-                    self.open.forget(completed_number(kind));
+                    self.open.forget(kind.completed_action());
                     push(kind.clone());
                 }
             }

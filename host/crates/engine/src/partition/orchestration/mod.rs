@@ -491,23 +491,13 @@ impl Orchestration {
     /// One that was started and has not begun.
     fn pending(moment: Moment, start: &ExecutionStart) -> Self {
         let record = OrchestrationRecord {
-            name: start.name.clone(),
             component: start.component,
-            execution_id: start.execution_id,
-            status: RuntimeStatus::Pending,
             input: start.input.clone(),
-            output: None,
-            failure: None,
-            custom_status: None,
             tags: start.tags.clone(),
             parent: start.parent.clone(),
             scheduled_start: start.start_at,
-            rewinds: 0,
-            lock_epoch: 0,
-            awaits_lock: false,
             trace: start.trace.clone(),
-            created_at: moment.now,
-            updated_at: moment.now,
+            ..OrchestrationRecord::pending(start.name.clone(), start.execution_id, moment.now)
         };
         Self::new(record, Vec::new())
     }

@@ -69,7 +69,7 @@ impl OpenActions {
                     open.0.retain(|_, action| action.kind != OpenKind::Lock);
                 }
                 kind => {
-                    if let Some(number) = completed_number(kind) {
+                    if let Some(number) = kind.completed_action() {
                         open.0.remove(&number);
                     }
                 }
@@ -150,21 +150,6 @@ impl OpenActions {
             self.0.iter().map(|(number, open)| (*number, open.clone())).collect();
         open.sort_unstable_by_key(|(number, _)| *number);
         open
-    }
-}
-
-/// The number of the action that came to its end with this event.
-pub(super) fn completed_number(kind: &EventKind) -> Option<i32> {
-    match kind {
-        EventKind::ActivityCompleted { scheduled_id, .. }
-        | EventKind::ActivityFailed { scheduled_id, .. }
-        | EventKind::SubOrchestrationCompleted { scheduled_id, .. }
-        | EventKind::SubOrchestrationFailed { scheduled_id, .. }
-        | EventKind::EntityOperationCompleted { scheduled_id, .. }
-        | EventKind::EntityOperationFailed { scheduled_id, .. }
-        | EventKind::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
-        EventKind::TimerFired { timer_id, .. } => Some(*timer_id),
-        _ => None,
     }
 }
 

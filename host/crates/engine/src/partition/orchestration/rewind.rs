@@ -26,7 +26,7 @@ use super::super::input::{Effects, ReplyTo};
 use super::super::slot::{Orchestration, OrchestrationSlot};
 use super::super::{Moment, SlotTurn};
 use super::actions::{ActivityCall, child_start, start_message};
-use super::open::{OpenActions, OpenKind, completed_number};
+use super::open::{OpenActions, OpenKind};
 use super::section::Section;
 use super::{ending, next_action};
 use crate::commit::Change;
@@ -61,7 +61,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         state.record.awaits_lock = state.section.as_ref().is_some_and(|held| held.is_granted);
         let mut open = OpenActions::of(&state.record, &cut.kept);
         for kind in &cut.carried {
-            open.forget(completed_number(kind));
+            open.forget(kind.completed_action());
         }
         state.record.status = RuntimeStatus::Running;
         state.record.failure = None;
@@ -277,7 +277,7 @@ fn cut(history: &[HistoryEvent]) -> Cut {
     let mut carried = Vec::new();
     let mut failed = Vec::new();
     for event in &history[from..] {
-        let number = completed_number(&event.kind);
+        let number = event.kind.completed_action();
         match &event.kind {
             kind if failure_of(kind).is_some() => failed.extend(number),
             // It was given back with the end, and is asked for again.

@@ -13,7 +13,7 @@ use super::super::input::{Effects, Reply, ReplyTo, Transfer};
 use super::super::slot::{Orchestration, OrchestrationSlot};
 use super::super::{Moment, SlotTurn};
 use super::events::completion;
-use super::open::{OpenKind, completed_number};
+use super::open::OpenKind;
 use crate::client::ExportedOrchestration;
 use crate::commit::Change;
 use crate::error::ClientError;
@@ -52,10 +52,10 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let mut waiting: Vec<EventKind> = Vec::new();
         for (_, body) in running.chain(&self.inbox) {
             for kind in tells(body) {
-                let number = completed_number(&kind);
+                let number = kind.completed_action();
                 // A copy of a result counts once.
-                let is_copy =
-                    number.is_some() && waiting.iter().any(|told| completed_number(told) == number);
+                let is_copy = number.is_some()
+                    && waiting.iter().any(|told| told.completed_action() == number);
                 if !is_copy {
                     waiting.push(kind);
                 }
@@ -77,7 +77,7 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         let ExportedOrchestration { record, history, waiting } = exported;
         let mut next = Orchestration::new(record, history);
         for kind in &waiting {
-            next.open.forget(completed_number(kind));
+            next.open.forget(kind.completed_action());
         }
         if let Some(reason) = next.unanswerable() {
             let problem = format!("'{}' is not imported: {reason}.", turn.id);
@@ -143,12 +143,7 @@ impl Orchestration {
 
     /// Lets a turn begin with these events, with the code that it is pinned to.
     fn proceed_as_is(&self, id: &InstanceId, events: Vec<EventKind>) -> Message {
-        let body = MessageBody::Proceed {
-            execution_id: self.record.execution_id,
-            name: self.record.name.clone(),
-            component: self.record.component,
-            events,
-        };
+        let body = self.proceed_with(self.record.component, events);
         Message { target: id.clone(), body }
     }
 }
