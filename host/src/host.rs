@@ -81,6 +81,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
         deployments: Arc::new(deployer),
         functions: Arc::new(runtime.clone()),
+        clock: Arc::new(SystemClock),
         engine: Arc::new(client),
         readiness: functions.warnings(),
         routes: functions.routes(),

@@ -30,10 +30,8 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
     /// Returns when a state change is durable.
     fn durable(&self, seq: CommitSeq) -> EngineFuture<'_, ()>;
 
-    /// The same engine, for requests that belong to a trace; `None`: it knows no traces.
-    fn in_trace(&self, _trace: &TraceContext) -> Option<Arc<dyn Engine>> {
-        None
-    }
+    /// The same engine, for requests that belong to a trace.
+    fn in_trace(self: Arc<Self>, trace: &TraceContext) -> Arc<dyn Engine>;
 
     /// The status of an orchestration; `None` if there is none of that id.
     fn get_status<'a>(
@@ -192,8 +190,8 @@ impl Engine for Client {
         Box::pin(self.durable(seq))
     }
 
-    fn in_trace(&self, trace: &TraceContext) -> Option<Arc<dyn Engine>> {
-        Some(Arc::new(self.clone().in_trace(Some(Box::new(trace.clone())))))
+    fn in_trace(self: Arc<Self>, trace: &TraceContext) -> Arc<dyn Engine> {
+        Arc::new(Self::clone(&self).in_trace(Some(Box::new(trace.clone()))))
     }
 
     fn get_status<'a>(

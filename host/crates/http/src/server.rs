@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
 use axum::response::Response;
+use everstate_engine::clock::Clock;
 use everstate_engine::guest::HttpFunctions;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -49,6 +50,8 @@ pub struct Services {
     pub deployments: Arc<dyn Deployments>,
     /// Runs HTTP functions.
     pub functions: Arc<dyn HttpFunctions>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
     /// Knows what is durable, the orchestrations and the entities.
     pub engine: Arc<dyn Engine>,
     /// Knows what is not as it should be.
@@ -105,8 +108,8 @@ impl HttpServer {
         let app = App {
             api: Api {
                 services: services.clone(),
-                config: config.clone(),
-                default_base_url: default_base_url.clone(),
+                config: Arc::new(config.clone()),
+                default_base_url: Arc::from(default_base_url.as_str()),
                 stopping: stopping.clone(),
             },
             triggers: Triggers {
@@ -123,7 +126,7 @@ impl HttpServer {
         // through the fallback, which costs a third of a microsecond.
         let router = Router::new().fallback(dispatch).with_state(Arc::new(app));
         let connections =
-            Connections::new(&config, router, exposure.tls, exposure.cors.as_ref(), stopping);
+            Connections::new(&config, router, exposure.tls, exposure.cors.as_deref(), stopping);
         Ok(Self { listener, connections: Arc::new(connections), config, detached })
     }
 
@@ -192,7 +195,7 @@ struct App {
 /// Every request.
 async fn dispatch(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut under_way = UnderWay::begin(&app.api.services.telemetry, &parts);
+    let mut under_way = UnderWay::begin(&app.api.services, &parts);
     let path = parts.uri.path();
     let target_bytes = path.len() + parts.uri.query().map_or(0, |query| query.len() + 1);
     let answer = if target_bytes > app.triggers.config.target_bytes_max {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::response::{IntoResponse, Response};
-use everstate_engine::clock::SystemClock;
+use everstate_engine::clock::Clock;
 use everstate_engine::trace::{NoSpans, RequestTrace, SpanSink};
 use everstate_types::{InstanceId, Timestamp, TraceContext};
 
@@ -16,6 +16,7 @@ use crate::api::ApiRoute;
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
 use crate::routes::RouteTarget;
+use crate::server::Services;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -83,6 +84,7 @@ impl fmt::Debug for Telemetry {
 /// is dropped in the middle.
 pub(crate) struct UnderWay<'a> {
     telemetry: &'a Telemetry,
+    clock: &'a dyn Clock,
     begun: Instant,
     /// Method and path, which stand in spans only; `None`: nobody wants spans.
     line: Option<(Method, String)>,
@@ -97,12 +99,14 @@ pub(crate) struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     /// A request has come.
-    pub(crate) fn begin(telemetry: &'a Telemetry, parts: &Parts) -> Self {
+    pub(crate) fn begin(services: &'a Services, parts: &Parts) -> Self {
+        let (telemetry, clock) = (&services.telemetry, &*services.clock);
         telemetry.metrics.under_way.inc();
         let line = telemetry.spans.wants_spans();
         let line = line.then(|| (parts.method.clone(), parts.uri.path().to_owned()));
         let begun = Instant::now();
-        Self { telemetry, begun, line, target: None, route: None, trace: None, status: None }
+        let (target, route, trace, status) = (None, None, None, None);
+        Self { telemetry, clock, begun, line, target, route, trace, status }
     }
 
     /// A function answers it. Gives the place in the trace of what it starts.
@@ -130,7 +134,7 @@ impl<'a> UnderWay<'a> {
 
     fn take_up_trace(&mut self, headers: &HeaderMap) -> Option<Box<TraceContext>> {
         let spans = &*self.telemetry.spans;
-        self.trace = RequestTrace::begin(spans, &SystemClock, incoming(headers));
+        self.trace = RequestTrace::begin(spans, self.clock, incoming(headers));
         self.trace.as_ref().map(|trace| trace.below.clone())
     }
 

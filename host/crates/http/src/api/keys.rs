@@ -4,7 +4,6 @@
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::Response;
-use everstate_engine::clock::{Clock as _, SystemClock};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
@@ -155,11 +154,12 @@ fn list(api: &Api) -> Response {
 async fn set_key(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     let (scope, name) = scope_and_name(&call)?;
     let keys = api.services.exposure.admission.keys.clone();
+    let now = api.services.clock.now();
     let what = format!("{scope}/{name}");
     let made = match call.query().flag("new") {
-        None => blocking(move || keys.set(&scope, &name, SystemClock.now())).await?,
+        None => blocking(move || keys.set(&scope, &name, now)).await?,
         Some(is_new) => {
-            let set = move || keys.set_if(!is_new, &scope, &name, SystemClock.now());
+            let set = move || keys.set_if(!is_new, &scope, &name, now);
             blocking(set).await?.ok_or_else(|| {
                 if is_new {
                     ApiError::conflict(format!("There is a key '{what}' already."))

@@ -12,7 +12,7 @@ use super::answers::empty;
 use super::doc::{
     BodyDoc, Content, INSTANCE_ID, Kind, NO_INSTANCE, Parameter, RECURSIVE, ResponseDoc, RouteDoc,
 };
-use super::{Access, Api, ApiCall, ApiRoute, Base, Handler, Module};
+use super::{Api, ApiCall, ApiRoute, Handler, Module};
 use crate::error::ApiError;
 
 pub(super) const MODULE: Module = Module {
@@ -88,8 +88,7 @@ const ROUTES: &[ApiRoute] = &[
 ];
 
 const fn route(path: &'static str, handler: Handler, doc: RouteDoc) -> ApiRoute {
-    let (method, base, access) = ("POST", Base::Management, Access::Management);
-    ApiRoute { method, base, path, access, handler, doc }
+    super::route("POST", path, handler, doc)
 }
 
 const REASON: Parameter = Parameter::query("reason", Kind::Text, "Why, for the history.");

@@ -18,7 +18,7 @@
 //! that are unknown or cannot be read are ignored.
 
 use std::pin::Pin;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -126,12 +126,13 @@ pub(crate) type Handler = for<'a> fn(&'a Api, ApiCall) -> ApiAnswer<'a>;
 pub(crate) type ApiAnswer<'a> =
     Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send + 'a>>;
 
-/// What handlers work with.
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) services: Services,
-    pub(crate) config: HttpConfig,
+    pub(crate) config: Arc<HttpConfig>,
     /// Scheme and authority for requests that do not name a host.
-    pub(crate) default_base_url: String,
+    pub(crate) default_base_url: Arc<str>,
     /// Told when the server stops: what would wait for long ends then.
     pub(crate) stopping: CancellationToken,
 }
@@ -160,6 +161,16 @@ pub(crate) fn routes() -> impl Iterator<Item = &'static ApiRoute> {
 pub(crate) fn is_own_path(path: &str) -> bool {
     let path = path.trim_matches('/');
     OWN_PATHS.iter().any(|own| path.eq_ignore_ascii_case(own))
+}
+
+/// A route of the management API.
+pub(crate) const fn route(
+    method: &'static str,
+    path: &'static str,
+    handler: Handler,
+    doc: RouteDoc,
+) -> ApiRoute {
+    ApiRoute { method, base: Base::Management, path, access: Access::Management, handler, doc }
 }
 
 impl ApiRoute {
@@ -197,8 +208,8 @@ impl Api {
                     admission.to_management(&parts, route.linked_instance(&values))?;
                 }
                 let call = ApiCall { parts, values, body: Mutex::new(body) };
-                match trace.and_then(|trace| self.in_trace(&trace)) {
-                    Some(api) => (route.handler)(&api, call).await,
+                match trace {
+                    Some(trace) => (route.handler)(&self.in_trace(&trace), call).await,
                     None => (route.handler)(self, call).await,
                 }
             }
@@ -209,12 +220,10 @@ impl Api {
     }
 
     /// The same for a request that belongs to a trace.
-    fn in_trace(&self, trace: &TraceContext) -> Option<Self> {
-        let engine = self.services.engine.in_trace(trace)?;
+    fn in_trace(&self, trace: &TraceContext) -> Self {
+        let engine = Arc::clone(&self.services.engine).in_trace(trace);
         let services = Services { engine, ..self.services.clone() };
-        let (config, default_base_url) = (self.config.clone(), self.default_base_url.clone());
-        let stopping = self.stopping.clone();
-        Some(Self { services, config, default_base_url, stopping })
+        Self { services, ..self.clone() }
     }
 
     /// What the engine said, when all that it depends on is durable. Even that there is nothing may

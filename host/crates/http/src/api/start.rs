@@ -14,7 +14,7 @@ use super::answers::as_response;
 use super::doc::{
     BodyDoc, Content, INSTANCE_ID, Kind, Parameter, ResponseDoc, RouteDoc, STATUS_500,
 };
-use super::{Access, Api, ApiCall, ApiRoute, Base, Handler, Module};
+use super::{Api, ApiCall, ApiRoute, Handler, Module};
 use crate::check_status::{Links, ManagementResponses};
 use crate::error::ApiError;
 use crate::time::read_time;
@@ -44,8 +44,7 @@ const ROUTES: &[ApiRoute] = &[
 ];
 
 const fn route(path: &'static str, handler: Handler, doc: RouteDoc) -> ApiRoute {
-    let (method, base, access) = ("POST", Base::Management, Access::Management);
-    ApiRoute { method, base, path, access, handler, doc }
+    super::route("POST", path, handler, doc)
 }
 
 const FUNCTION_NAME: Parameter =

@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
-use everstate_engine::clock::{Clock, SystemClock};
 use everstate_types::EntityId;
 use serde_json::json;
 
@@ -109,7 +108,7 @@ async fn export_instance(api: &Api, call: ApiCall) -> Result<Response, ApiError>
     let found = api.services.engine.export_orchestration(&instance_id).await;
     let exported = api.settled(found).await?;
     let exported = exported.ok_or_else(|| ApiError::no_instance(instance_id.as_str()))?;
-    Ok(lines(&Exported::Orchestration(instance_id, exported)))
+    Ok(lines(api, &Exported::Orchestration(instance_id, exported)))
 }
 
 async fn export_entity(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
@@ -122,19 +121,21 @@ async fn export_entity(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
     let entity = EntityId::new(name, key).map_err(|_| none())?;
     let found = api.settled(api.services.engine.get_entity(&entity).await).await?;
     let record = found.map(|status| status.record).filter(|record| record.state.value.is_some());
-    Ok(lines(&Exported::Entity(entity, Box::new(record.ok_or_else(none)?))))
+    Ok(lines(api, &Exported::Entity(entity, Box::new(record.ok_or_else(none)?))))
 }
 
-fn lines(exported: &Exported) -> Response {
-    let lines = transfer::write(exported, SystemClock.now());
+fn lines(api: &Api, exported: &Exported) -> Response {
+    let lines = transfer::write(exported, api.services.clock.now());
     let mut response = document(StatusCode::OK, Body::from(lines));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
     response
 }
 
 async fn import(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
-    let config =
-        HttpConfig { request_bytes_max: api.config.import_bytes_max, ..api.config.clone() };
+    let config = HttpConfig {
+        request_bytes_max: api.config.import_bytes_max,
+        ..HttpConfig::clone(&api.config)
+    };
     let body = call.read_body_within(&config).await?;
     let instances = transfer::read(&body)
         .map_err(|error| ApiError::bad_request(format!("Nothing was imported: {error}.")))?;

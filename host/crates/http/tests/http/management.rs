@@ -140,3 +140,11 @@ async fn health_check_answers_ok() {
     assert_eq!((response.status, response.body.as_str()), (200, r#"{"status":"ok"}"#));
     assert_eq!(server.request("POST", "/runtime/health").await.status, 405);
 }
+
+#[tokio::test]
+async fn key_was_made_when_the_clock_says_so() {
+    let server = TestServer::start().await;
+    assert_eq!(server.request("POST", "/admin/keys/host/ci").await.status, 201);
+    let expected = r#"[{"scope":"host","name":"ci","createdTime":"2019-05-23T22:30:35.042Z"}]"#;
+    assert_eq!(server.get("/admin/keys").await.body, expected);
+}

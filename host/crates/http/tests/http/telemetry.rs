@@ -3,7 +3,7 @@
 use everstate_http::HttpConfig;
 use everstate_types::TraceContext;
 
-use crate::support::{TestServer, soon};
+use crate::support::{NOW, TestServer, soon};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -23,6 +23,7 @@ async fn request_that_is_answered_is_counted_and_has_a_span() {
     }
     let span = server.spans.first().await;
     assert_eq!((span.name.as_str(), &span.error), ("GET Database_HttpStart", &None));
+    assert_eq!(span.started, NOW);
     assert!(span.attributes.contains(&("http.response.status_code", "200".to_owned())));
     let metrics = server.spans.metrics();
     let count = r#"http_requests_total{function="Database_HttpStart",status="200"} 2"#;

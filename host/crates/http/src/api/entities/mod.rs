@@ -10,7 +10,7 @@ mod query;
 mod schemas;
 
 use super::doc::{BodyDoc, CONTINUATION_HEADER, Content, Kind, Parameter, ResponseDoc, RouteDoc};
-use super::{Access, ApiRoute, Base, Handler, Module};
+use super::{ApiRoute, Module, route};
 
 pub(super) const MODULE: Module = Module {
     name: "Entities",
@@ -73,15 +73,6 @@ const ROUTES: &[ApiRoute] = &[
         BREAK_LOCK,
     ),
 ];
-
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    handler: Handler,
-    doc: RouteDoc,
-) -> ApiRoute {
-    ApiRoute { method, base: Base::Management, path, access: Access::Management, handler, doc }
-}
 
 const ENTITY_NAME: Parameter =
     Parameter::path("entityName", "The name of an entity function; case does not matter.");

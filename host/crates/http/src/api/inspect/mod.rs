@@ -9,7 +9,7 @@ mod stream;
 use super::doc::{
     CONTINUATION_HEADER, Content, INSTANCE_ID, Kind, NO_INSTANCE, Parameter, ResponseDoc, RouteDoc,
 };
-use super::{Access, ApiRoute, Base, Handler, Module};
+use super::{ApiRoute, Handler, Module};
 
 pub(super) const MODULE: Module = Module {
     name: "Inspection",
@@ -30,8 +30,7 @@ const ROUTES: &[ApiRoute] = &[
 ];
 
 const fn route(path: &'static str, handler: Handler, doc: RouteDoc) -> ApiRoute {
-    let (method, base, access) = ("GET", Base::Management, Access::Management);
-    ApiRoute { method, base, path, access, handler, doc }
+    super::route("GET", path, handler, doc)
 }
 
 const WAIT: RouteDoc = RouteDoc {

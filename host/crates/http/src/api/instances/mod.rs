@@ -16,7 +16,7 @@ use super::doc::{
     CONTINUATION_HEADER, Content, INSTANCE_ID, Kind, NO_INSTANCE, Parameter, RECURSIVE,
     ResponseDoc, RouteDoc, STATUS_500,
 };
-use super::{Access, Api, ApiCall, ApiRoute, Base, Handler, Module};
+use super::{Api, ApiCall, ApiRoute, Module, route};
 use crate::check_status::status_code;
 use crate::error::ApiError;
 use crate::status_document::{Shown, list_document, status_document};
@@ -40,15 +40,6 @@ const ROUTES: &[ApiRoute] = &[
     route("DELETE", "instances/{instanceId}", |api, call| Box::pin(purge(api, call)), PURGE),
     route("DELETE", "instances", |api, call| Box::pin(purge_many(api, call)), PURGE_MANY),
 ];
-
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    handler: Handler,
-    doc: RouteDoc,
-) -> ApiRoute {
-    ApiRoute { method, base: Base::Management, path, access: Access::Management, handler, doc }
-}
 
 const SHOW_INPUT: Parameter =
     Parameter::query("showInput", Kind::Boolean, "Whether inputs are shown; true by default.");

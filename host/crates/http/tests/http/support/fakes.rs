@@ -21,7 +21,7 @@ use everstate_engine::storage::{
 use everstate_http::{Engine, EngineAnswer, EngineFuture};
 use everstate_types::{
     EntityId, EntityRecord, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord,
-    Payload, RuntimeStatus, Timestamp,
+    Payload, RuntimeStatus, Timestamp, TraceContext,
 };
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -191,6 +191,10 @@ impl Engine for FakeEngine {
             let mut durable = self.durable.subscribe();
             durable.wait_for(|durable| *durable >= seq).await.expect("the sender lives");
         })
+    }
+
+    fn in_trace(self: Arc<Self>, _: &TraceContext) -> Arc<dyn Engine> {
+        self
     }
 
     fn get_status<'a>(
@@ -395,23 +399,15 @@ impl Engine for FakeEngine {
 /// An orchestration in this status.
 pub(crate) fn status(id: &str, status: RuntimeStatus) -> InstanceStatus {
     let record = OrchestrationRecord {
-        name: FunctionName::new("Hello").expect("a valid name"),
-        component: None,
-        execution_id: ExecutionId::new(Uuid::nil()),
         status,
         input: Payload::from(r#""in""#),
-        output: None,
-        failure: None,
         custom_status: Some(Payload::from("42")),
-        tags: Vec::new(),
-        parent: None,
-        scheduled_start: None,
-        rewinds: 0,
-        lock_epoch: 0,
-        awaits_lock: false,
-        trace: None,
-        created_at: Timestamp::from_millis(0),
         updated_at: Timestamp::from_millis(1_000),
+        ..OrchestrationRecord::pending(
+            FunctionName::new("Hello").expect("a valid name"),
+            ExecutionId::new(Uuid::nil()),
+            Timestamp::from_millis(0),
+        )
     };
     let instance_id = InstanceId::orchestration(id).expect("a valid id");
     InstanceStatus { instance_id, record, history: Arc::default() }

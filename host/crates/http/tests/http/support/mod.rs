@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everstate_engine::clock::Clock;
 use everstate_http::{
     AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable,
     Services, SharedRoutes, SharedWarnings, TlsConfig,
@@ -94,6 +95,7 @@ impl TestServer {
             deployments: deployments.clone(),
             exposure,
             functions: functions.clone(),
+            clock: Arc::new(FakeClock),
             engine: engine.clone(),
             readiness: warnings.clone(),
             routes: Arc::clone(&routes),
@@ -153,6 +155,17 @@ impl TestServer {
     pub(crate) fn shut_down(self) -> JoinHandle<Result<(), DrainTimeout>> {
         self.shutdown.send(()).expect("the server runs");
         self.running
+    }
+}
+
+/// It is always this time.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_558_650_635_042);
+
+struct FakeClock;
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        NOW
     }
 }
 
