@@ -2,29 +2,31 @@
 
 use serde_json::{Value, json};
 
+/// What an orchestration can wait for.
+const KINDS: [&str; 13] = [
+    "suspended",
+    "notFitting",
+    "scheduledStart",
+    "start",
+    "newestCode",
+    "turn",
+    "activity",
+    "timer",
+    "event",
+    "entity",
+    "lock",
+    "subOrchestration",
+    "unknown",
+];
+
 /// Names and schemas.
 pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let time = json!({ "type": "string", "format": "date-time" });
-    let kinds = [
-        "suspended",
-        "notFitting",
-        "scheduledStart",
-        "start",
-        "newestCode",
-        "turn",
-        "activity",
-        "timer",
-        "event",
-        "entity",
-        "lock",
-        "subOrchestration",
-        "unknown",
-    ];
     let reason = json!({
         "type": "object",
         "required": ["kind", "since"],
         "properties": {
-            "kind": { "enum": kinds },
+            "kind": { "enum": KINDS },
             "name": { "type": "string" },
             "since": time,
             "dueTime": time,
