@@ -16,6 +16,7 @@ use everstate_http::{AboutHost, Exposure, HttpServer, ManagementResponses, Servi
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::backup::RunningBackups;
@@ -73,9 +74,10 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let hub = Arc::new(hub);
     let client = hub.client();
     let deployer = Deployer::new(Arc::clone(&functions), client.clone());
-    let upkeep = follow_deployments(deployer.clone(), config.deployments.versions_kept);
-    let upkeep = tokio::spawn(upkeep);
-    let retaining = tokio::spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
+    // What runs beside the server, and stops with it.
+    let mut beside = JoinSet::new();
+    beside.spawn(follow_deployments(deployer.clone(), config.deployments.versions_kept));
+    beside.spawn(retain(config.retention, client.clone(), Arc::new(SystemClock)));
     let services = Services {
         about: Arc::new(about),
         backups: Arc::new(RunningBackups::new(client.clone(), config.data)),
@@ -90,8 +92,8 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     };
     let server = HttpServer::new(listener, services, config.http)?;
     announce(address, &exposure, &functions)?;
-    let telling = tokio::spawn(tell_changes(address, exposure, Arc::clone(&functions)));
-    let following = tokio::spawn(functions.follow());
+    beside.spawn(tell_changes(address, exposure, Arc::clone(&functions)));
+    beside.spawn(functions.follow());
     let stopping = Arc::clone(&hub);
     let drained = server
         .run(async move {
@@ -100,10 +102,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
             stopping.refuse_new_work();
         })
         .await;
-    following.abort();
-    telling.abort();
-    upkeep.abort();
-    retaining.abort();
+    beside.abort_all();
     if let Err(cut) = drained {
         tracing::warn!("{cut}");
     }

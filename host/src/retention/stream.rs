@@ -136,8 +136,7 @@ mod tests {
 
     use everstate_engine::storage::InstancePage;
     use everstate_types::{
-        ExecutionId, FunctionName, InstanceId, OrchestrationRecord, Payload, RuntimeStatus,
-        Timestamp,
+        ExecutionId, FunctionName, InstanceId, OrchestrationRecord, RuntimeStatus, Timestamp,
     };
     use uuid::Uuid;
 
