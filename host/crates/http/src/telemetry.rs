@@ -160,11 +160,9 @@ impl<'a> UnderWay<'a> {
         let name =
             route.as_ref().map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
         let function = self.target.as_ref().map(|target| target.function.name.to_string());
-        let Some(mut span) = trace.finish(&SystemClock, name, function) else { return };
-        span.attributes = vec![
-            ("http.request.method", method.to_string().into()),
-            ("url.path", path.into()),
-        ];
+        let Some(mut span) = trace.finish(self.clock, name, function) else { return };
+        span.attributes =
+            vec![("http.request.method", method.to_string().into()), ("url.path", path.into())];
         span.attributes.extend(route.map(|route| ("http.route", route.into())));
         match self.status {
             Some(status) => {

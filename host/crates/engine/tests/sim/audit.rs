@@ -269,11 +269,7 @@ fn check_history(id: &InstanceId, record: &OrchestrationRecord, history: &[Histo
             }
             // It was moved to other code.
             EventKind::GenericEvent { .. } => assert!(!in_turn && has_begun, "note: {}", context()),
-            _ => assert!(
-                in_turn || event.kind.completed_action().is_some(),
-                "no turn: {}",
-                context()
-            ),
+            kind => assert!(in_turn || kind.completed_action().is_some(), "no turn: {}", context()),
         }
     }
     assert!(!in_turn, "a turn of {id} never ended");

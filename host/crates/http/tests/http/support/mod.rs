@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everstate_engine::clock::Clock;
+use everstate_engine::clock::{Clock, ExactTime};
 use everstate_http::{
     AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable,
     Services, SharedRoutes, SharedWarnings, TlsConfig,
@@ -164,8 +164,8 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_558_650_635_042);
 struct FakeClock;
 
 impl Clock for FakeClock {
-    fn now(&self) -> Timestamp {
-        NOW
+    fn now_exactly(&self) -> ExactTime {
+        ExactTime::from(NOW)
     }
 }
 
