@@ -22,6 +22,7 @@ mod transfer;
 pub use self::entity::{EntityStatus, SignalOptions};
 pub use self::transfer::ExportedOrchestration;
 pub use crate::error::ClientError;
+use crate::guest::FoundFunction;
 use crate::lane::ReplySender;
 pub use crate::partition::Seen;
 use crate::partition::{Input, Reply, Request, StartRequest as PartitionStart, WaitFor};
@@ -86,17 +87,32 @@ pub struct Client {
     node: Arc<Node>,
     /// The trace that what it starts belongs to, and the span that starts it.
     trace: Option<Box<TraceContext>>,
+    /// Whether it asks for something that runs already.
+    is_of_work: bool,
 }
 
 impl Client {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, trace: None }
+        Self { node, trace: None, is_of_work: false }
     }
 
     /// A client whose starts, signals and calls of entities belong to this trace, below its span.
     #[must_use]
     pub fn in_trace(self, trace: Option<Box<TraceContext>>) -> Self {
         Self { trace, ..self }
+    }
+
+    /// A client of something that runs already: it also reaches functions that are retiring.
+    #[must_use]
+    pub fn of_work(self) -> Self {
+        Self { is_of_work: true, ..self }
+    }
+
+    fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
+        match self.is_of_work {
+            true => self.node.executor.find_for_work(kind, name),
+            false => self.node.executor.find(kind, name),
+        }
     }
 
     /// Returns when a state change is durable.
@@ -135,7 +151,7 @@ impl Client {
     ) -> Result<Observed<InstanceId>, ClientError> {
         let StartRequest { name, input, instance_id, tags, start_at, on_conflict } = request;
         let kind = FunctionKind::Orchestrator;
-        let Some(found) = self.node.executor.find(kind, &name) else {
+        let Some(found) = self.find(kind, &name) else {
             return Err(ClientError::FunctionNotFound { kind, name });
         };
         let is_new_id = instance_id.is_none();

@@ -31,6 +31,12 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// The newest function of this kind and name; ASCII case does not matter.
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction>;
 
+    /// The same for what runs already and what it sends: also a function that is retiring, which nobody
+    /// outside can use any more but live orchestrations of its component may need.
+    fn find_for_work(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
+        self.find(kind, name)
+    }
+
     /// Runs one turn of an orchestration: up to where it waits for something that the history does
     /// not have, or to its end. The executor may keep the suspended guest for the next turn of the
     /// same execution, or replay; the outcome must not depend on which.
@@ -40,7 +46,8 @@ pub trait GuestExecutor: Send + Sync + 'static {
     /// other entities have a turn and newer code is used.
     fn run_entity(&self, item: EntityWorkItem) -> GuestFuture<EntityOutcome>;
 
-    /// What the newest entity function of this name says of its entities; `None`: there is none.
+    /// What the newest entity function of this name says of its entities, be it a retiring one; `None`:
+    /// there is none.
     fn entity_options(&self, name: &str) -> Option<Arc<EntityOptions>>;
 
     /// Runs an activity: the newest function of that name, or else that of the component that the

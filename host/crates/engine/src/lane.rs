@@ -226,7 +226,7 @@ impl Lane {
     /// looked up after its stop was staged: whoever deploys code later finds it among what has stopped.
     fn try_newer_code(self: &Arc<Self>, node: &Arc<Node>, stopped: Stopped) {
         let Stopped { instance_id, name, component } = stopped;
-        let newest = node.executor.find(FunctionKind::Orchestrator, name.as_str());
+        let newest = node.executor.find_for_work(FunctionKind::Orchestrator, name.as_str());
         if newest.is_none_or(|newest| Some(newest.component) == component) {
             return;
         }
@@ -300,7 +300,7 @@ fn tell(
     node.metrics.saw_inbox(effects.inbox_peak);
     let mut spans = Vec::new();
     let published = |name: &FunctionName| {
-        Some(node.executor.find(FunctionKind::Orchestrator, name.as_str())?.name)
+        Some(node.executor.find_for_work(FunctionKind::Orchestrator, name.as_str())?.name)
     };
     for fact in effects.facts.drain(..) {
         match fact {
@@ -361,7 +361,7 @@ impl ReadyWork {
 }
 
 /// Finds the newest code for a message that came from an instance: its sender could not know it, nor how
-/// its author writes the name.
+/// its author writes the name. Code that is retiring will do.
 pub(crate) fn resolve_component(executor: &dyn GuestExecutor, message: &mut Message) {
     let (name, component) = match &mut message.body {
         MessageBody::StartOrchestration(start) => (&mut start.name, &mut start.component),
@@ -370,7 +370,7 @@ pub(crate) fn resolve_component(executor: &dyn GuestExecutor, message: &mut Mess
         _ => return,
     };
     if component.is_none()
-        && let Some(found) = executor.find(FunctionKind::Orchestrator, name.as_str())
+        && let Some(found) = executor.find_for_work(FunctionKind::Orchestrator, name.as_str())
     {
         *name = found.name;
         *component = Some(found.component);

@@ -71,7 +71,7 @@ struct Found {
 /// The newest function of that name, else the one of the orchestration's own code.
 async fn find(host: &Arc<Host>, item: &ActivityWorkItem) -> Result<Found, GuestError> {
     let attempts_of = |name| host.metrics.attempts_of(Some(name));
-    if let Some(function) = host.catalog.find(FunctionKind::Activity, item.name.as_str()) {
+    if let Some(function) = host.catalog.find_for_work(FunctionKind::Activity, item.name.as_str()) {
         let (name, code) = (function.name.clone(), Arc::clone(&function.code));
         let ends = function.ends.clone().unwrap_or_else(|| attempts_of(&name));
         return Ok(Found { name, code, ends });

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use everstate_engine::guest::EntityOptions;
+use everstate_engine::guest::{EntityOptions, FoundFunction};
 use everstate_types::{ComponentHash, FunctionKind, FunctionName};
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
@@ -71,10 +71,14 @@ pub(crate) struct PublishedFunction {
     http: Option<HttpTrigger>,
 }
 
+/// Functions by kind, and by name in lower case and as written.
+type ByName = [HashMap<String, Arc<PublishedFunction>>; 4];
+
 #[derive(Default)]
 struct Published {
-    /// By kind, and by name in lower case and as written.
-    by_name: [HashMap<String, Arc<PublishedFunction>>; 4],
+    by_name: ByName,
+    /// Those of components that are not published any more and that what runs may need.
+    retiring: ByName,
     components: HashSet<ComponentHash>,
     https: Vec<HttpFunction>,
 }
@@ -164,10 +168,17 @@ impl Catalog {
 
     /// The newest function of this kind and name.
     pub(crate) fn find(&self, kind: FunctionKind, name: &str) -> Option<Arc<PublishedFunction>> {
+        look_up(&read(&self.published).by_name, kind, name)
+    }
+
+    /// The same for what runs: if nothing that is published has it, one that is retiring.
+    pub(crate) fn find_for_work(
+        &self,
+        kind: FunctionKind,
+        name: &str,
+    ) -> Option<Arc<PublishedFunction>> {
         let published = read(&self.published);
-        let functions = &published.by_name[kind as usize];
-        let function = functions.get(name).or_else(|| functions.get(&name.to_ascii_lowercase()));
-        function.cloned()
+        look_up(&published.by_name, kind, name).or_else(|| look_up(&published.retiring, kind, name))
     }
 
     /// Whether the code of this hash is here. It is not removed for a while then.
@@ -175,14 +186,20 @@ impl Catalog {
         self.compiler.kept.renew_if_kept(hash)
     }
 
-    /// Makes these components the newest.
+    /// Makes these components the newest, and lets what runs go on with the retiring ones, of which the
+    /// first ones are the newest.
     pub(crate) fn publish(
         &self,
         host: &Host,
         components: &[Arc<LoadedComponent>],
+        retiring: &[Arc<LoadedComponent>],
     ) -> Vec<Conflict> {
         let ends_of = |kind, name: &FunctionName| self.metrics.ends_of(kind, name);
-        let (next, conflicts) = Published::of(components, ends_of);
+        let (mut next, conflicts) = Published::of(components, ends_of);
+        // Of several that have a function the newest keeps it, which is no conflict.
+        let (others, _) = Published::of(retiring, ends_of);
+        next.retiring = others.by_name;
+        next.components.extend(others.components);
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *published, next);
         drop(published);
@@ -190,7 +207,7 @@ impl Catalog {
             // A start that has found it may still be on its way.
             self.compiler.kept.renew(hash);
         }
-        self.forget_unpublished(host, components);
+        self.forget_unpublished(host);
         conflicts
     }
 
@@ -201,15 +218,16 @@ impl Catalog {
 
     /// Forgets all code.
     pub(crate) fn clear(&self, host: &Host) {
-        self.publish(host, &[]);
+        self.publish(host, &[], &[]);
     }
 
     /// Drops the code that is neither published nor in use, and idle guests of all that is not
     /// published. An orchestration that still needs it has it loaded again from the data folder.
-    fn forget_unpublished(&self, host: &Host, components: &[Arc<LoadedComponent>]) {
+    fn forget_unpublished(&self, host: &Host) {
+        let published = read(&self.published).components.clone();
         let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
         codes.retain(|hash, code| {
-            let is_published = components.iter().any(|component| component.hash == *hash);
+            let is_published = published.contains(hash);
             if is_published {
                 code.keep_idle_guests();
             } else {
@@ -240,6 +258,12 @@ impl Catalog {
 pub(crate) fn preview(components: &[Arc<LoadedComponent>]) -> (Vec<HttpFunction>, Vec<Conflict>) {
     let (published, conflicts) = Published::of(components, |_, _| None);
     (published.https, conflicts)
+}
+
+impl PublishedFunction {
+    pub(crate) fn found(&self) -> FoundFunction {
+        FoundFunction { name: self.name.clone(), component: self.code.hash }
+    }
 }
 
 impl Published {
@@ -302,6 +326,12 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     entity_context::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
     client::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
     Ok(linker)
+}
+
+/// Names are written as their authors did, or in any case.
+fn look_up(functions: &ByName, kind: FunctionKind, name: &str) -> Option<Arc<PublishedFunction>> {
+    let functions = &functions[kind as usize];
+    functions.get(name).or_else(|| functions.get(&name.to_ascii_lowercase())).cloned()
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {

@@ -167,7 +167,17 @@ impl Runtime {
     /// that have a function of the same kind and name, the one given first keeps it; the
     /// other's is refused and returned.
     pub fn publish(&self, components: &[Arc<LoadedComponent>]) -> Vec<Conflict> {
-        self.host().catalog.publish(self.host(), components)
+        self.publish_beside(components, &[])
+    }
+
+    /// The same beside components that are retiring, of which the first ones are the newest: what runs
+    /// already finds functions of theirs that none of `components` has.
+    pub fn publish_beside(
+        &self,
+        components: &[Arc<LoadedComponent>],
+        retiring: &[Arc<LoadedComponent>],
+    ) -> Vec<Conflict> {
+        self.host().catalog.publish(self.host(), components, retiring)
     }
 
     /// Removes from the data folder the components, with their compiled code, that nothing needs: not
@@ -201,10 +211,11 @@ impl GuestExecutor for Runtime {
     }
 
     fn find(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
-        self.host().catalog.find(kind, name).map(|function| FoundFunction {
-            name: function.name.clone(),
-            component: function.code.hash,
-        })
+        self.host().catalog.find(kind, name).map(|function| function.found())
+    }
+
+    fn find_for_work(&self, kind: FunctionKind, name: &str) -> Option<FoundFunction> {
+        self.host().catalog.find_for_work(kind, name).map(|function| function.found())
     }
 
     fn run_orchestration(&self, item: OrchestrationWorkItem) -> GuestFuture<OrchestrationOutcome> {
@@ -216,7 +227,7 @@ impl GuestExecutor for Runtime {
     }
 
     fn entity_options(&self, name: &str) -> Option<Arc<EntityOptions>> {
-        let function = self.host().catalog.find(FunctionKind::Entity, name)?;
+        let function = self.host().catalog.find_for_work(FunctionKind::Entity, name)?;
         Some(Arc::clone(&function.entity))
     }
 

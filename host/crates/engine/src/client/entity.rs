@@ -48,7 +48,8 @@ impl Client {
         limit: Duration,
     ) -> Result<Observed<Result<Option<Payload>, Failure>>, ClientError> {
         let name = entity.name();
-        let Some(options) = self.node.executor.entity_options(name) else {
+        let found = self.find(FunctionKind::Entity, name);
+        let Some(options) = found.and_then(|_| self.node.executor.entity_options(name)) else {
             return Err(no_such_entity(name));
         };
         let is_read = !is_in_order && options.is_read_only(&operation);
@@ -80,7 +81,7 @@ impl Client {
         options: SignalOptions,
     ) -> Result<Observed<()>, ClientError> {
         let SignalOptions { at, idempotency_key } = options;
-        if self.node.executor.find(FunctionKind::Entity, entity.name()).is_none() {
+        if self.find(FunctionKind::Entity, entity.name()).is_none() {
             return Err(no_such_entity(entity.name()));
         }
         let target = entity.instance_id();

@@ -330,7 +330,12 @@ impl GuestState {
             Role::Http(run) | Role::Activity(run) => {
                 let missing = || HostFault("the engine is not connected".to_owned());
                 let client = self.host.client().ok_or_else(missing)?;
-                return Ok(Ok(client.in_trace(run.trace.clone())));
+                let client = client.in_trace(run.trace.clone());
+                // An activity works for an orchestration, which may be older than what is served.
+                return Ok(Ok(match self.role {
+                    Role::Activity(_) => client.of_work(),
+                    _ => client,
+                }));
             }
             Role::Orchestrator(_) => "an orchestrator cannot use `client`; use an activity",
             Role::Entity(_) => "an entity cannot use `client`; use `entity-context`",

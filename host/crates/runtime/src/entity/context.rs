@@ -224,7 +224,7 @@ impl entity_context::Host for GuestState {
         let run = self.entity()?;
         let effect = run.writable("signal-entity").and_then(|()| {
             let entity = entity_id(&entity)?;
-            if host.catalog.find(FunctionKind::Entity, entity.name()).is_none() {
+            if host.catalog.find_for_work(FunctionKind::Entity, entity.name()).is_none() {
                 let error = GuestError::FunctionNotFound(entity.name().to_owned(), "an entity");
                 return Err(HostError::NotFound(error.to_string()));
             }

@@ -34,7 +34,7 @@ pub(crate) async fn run(host: Arc<Host>, item: EntityWorkItem) -> EntityOutcome 
     let EntityWorkItem { entity, mut state, operations } = item;
     let _permit = host.turns.acquire().await.expect("the semaphore is never closed");
     // Found anew for each work item, so that new code is used as soon as it is there.
-    let Some(function) = host.catalog.find(FunctionKind::Entity, entity.name()) else {
+    let Some(function) = host.catalog.find_for_work(FunctionKind::Entity, entity.name()) else {
         return unknown(&entity, state, operations.len());
     };
     let batch_size = u32::try_from(operations.len()).unwrap_or(u32::MAX);

@@ -300,7 +300,8 @@ impl GuestState {
         if is_replaying {
             return None;
         }
-        let is_there = |name: &str| self.host.catalog.find(FunctionKind::Entity, name).is_some();
+        let is_there =
+            |name: &str| self.host.catalog.find_for_work(FunctionKind::Entity, name).is_some();
         let missing = entities.iter().find(|entity| !is_there(entity.name()))?;
         let error = GuestError::FunctionNotFound(missing.name().to_owned(), "an entity");
         Some(error.to_string())
