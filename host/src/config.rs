@@ -21,7 +21,7 @@ use problem::Problem;
 
 use crate::deployments::DeploymentsConfig;
 use crate::observe::TelemetryConfig;
-use crate::retention::RetentionConfig;
+use crate::retention::{RetentionConfig, lower_names};
 use crate::telemetry::LogFormat;
 
 /// Environment variables with this prefix are settings: `EVERSTATE_LISTEN`, and
@@ -134,7 +134,8 @@ impl HostConfig {
         }
         let mut settings = read_file(file.as_deref())?;
         for (name, value) in variables {
-            let table = table_of(&name, &value).map_err(|problem| problem.of_variable(&name))?;
+            let mut table = table_of(&name, &value).map_err(|problem| problem.of_variable(&name))?;
+            lower_names(&mut table);
             merge(&mut settings, table);
         }
         let mut config: Self =
@@ -157,8 +158,9 @@ fn read_file(file: Option<&Path>) -> anyhow::Result<Table> {
         }
         Err(error) => bail!("cannot read the configuration {}: {error}", path.display()),
     };
-    let table: Table = text.parse().map_err(|error| problem::syntax(path, &text, &error))?;
+    let mut table: Table = text.parse().map_err(|error| problem::syntax(path, &text, &error))?;
     check(&table).map_err(|problem| problem.of_file(path, &text))?;
+    lower_names(&mut table);
     Ok(table)
 }
 
@@ -215,6 +217,8 @@ fn merge(under: &mut Table, over: Table) {
 mod tests {
     use std::ffi::OsString;
     use std::path::PathBuf;
+
+    use everstate_types::RuntimeStatus;
 
     use super::{HostConfig, Overrides};
 
@@ -353,6 +357,20 @@ mod tests {
         assert_eq!(config.outgoing_http.allow, ["api.example.com", "localhost:8080"]);
         assert_eq!(config.activities.secrets["API_KEY"], PathBuf::from("/run/secrets/key"));
         assert_eq!(config.runtime.activity_limits["SayHello"], 2);
+    }
+
+    #[test]
+    fn environment_and_file_speak_of_the_same_function_however_it_is_written() {
+        let file = "[retention.functions.Hello]\ncompleted_ms = 1\nfailed_ms = 2";
+        let environment = [
+            ("EVERSTATE_RETENTION__FUNCTIONS__HELLO__COMPLETED_MS", "5"),
+            ("EVERSTATE_RETENTION__FUNCTIONS", "{ hellO = { terminated_ms = 7 } }"),
+        ];
+        let config = load(file, &environment, Overrides::default()).expect("good").retention;
+        let age = |status| config.age_ms("HELLO", status);
+        assert_eq!(age(RuntimeStatus::Completed), Some(5));
+        assert_eq!(age(RuntimeStatus::Failed), Some(2));
+        assert_eq!(age(RuntimeStatus::Terminated), Some(7));
     }
 
     #[test]

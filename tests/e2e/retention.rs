@@ -86,3 +86,24 @@ async fn what_ended_before_a_kill_goes_after_the_next_start() -> Result<()> {
     driver.until_is("kept", "Completed").await?;
     Ok(())
 }
+
+/// Much of one function is not in the way of another.
+#[tokio::test]
+async fn functions_take_turns_in_being_removed() -> Result<()> {
+    let guests = [guests::HELLO, guests::LIFECYCLE];
+    let driver = Driver::start(host_with(&guests), Way::Plain).await?;
+    let many: Vec<String> = (0..100).map(|number| format!("many-{number}")).collect();
+    for id in &many {
+        driver.run("Hello5", id, Value::Null).await?;
+    }
+    driver.run("HelloInline", "one", json!("x")).await?;
+    for (name, value) in [("COMPLETED_MS", "0"), ("PURGES_PER_SECOND", "20")] {
+        let variable = (format!("EVERSTATE_RETENTION__{name}").into(), value.into());
+        driver.host().await.options().env.push(variable);
+    }
+    driver.kill_and_restart().await?;
+    driver.gone("one").await?;
+    let left = driver.status(&many[99]).await?;
+    assert!(left.is_some(), "a hundred take five seconds");
+    Ok(())
+}

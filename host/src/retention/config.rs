@@ -1,9 +1,12 @@
 //! [`RetentionConfig`]: how long orchestrations are kept that have ended.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use everstate_types::RuntimeStatus;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use toml::{Table, Value};
 
 /// The section `[retention]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -20,8 +23,9 @@ pub struct RetentionConfig {
     pub purges_per_second: u32,
     /// How often it is looked whether any is old enough, in milliseconds. Default: 10,000.
     pub interval_ms: u64,
-    /// Ages for the orchestrations of single functions, by the name of the orchestrator. What one does
-    /// not say is as above.
+    /// Ages for the orchestrations of single functions, by the name of the orchestrator, whose case does not
+    /// matter. What one does not say is as above.
+    #[serde(deserialize_with = "by_name")]
     pub functions: HashMap<String, FunctionRetention>,
 }
 
@@ -79,9 +83,7 @@ impl RetentionConfig {
 
     /// How long an orchestration of this name is kept that ended so, in milliseconds; `None`: for ever.
     pub(crate) fn age_ms(&self, name: &str, status: RuntimeStatus) -> Option<u64> {
-        let mut functions = self.functions.iter();
-        let own = functions.find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let own = own.map(|(_, ages)| *ages).unwrap_or_default();
+        let own = self.functions.get(&name.to_ascii_lowercase()).copied().unwrap_or_default();
         let age = match status {
             RuntimeStatus::Completed => own.completed_ms.or(self.completed_ms),
             RuntimeStatus::Failed => own.failed_ms.or(self.failed_ms),
@@ -92,6 +94,44 @@ impl RetentionConfig {
             Age::Millis(millis) => Some(millis),
             Age::Forever(_) => None,
         }
+    }
+}
+
+/// Reads ages by name, in lower case. A name may stand there once, however it is written.
+fn by_name<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<HashMap<String, FunctionRetention>, D::Error> {
+    struct ByName;
+    impl<'de> Visitor<'de> for ByName {
+        type Value = HashMap<String, FunctionRetention>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table by the names of orchestrators")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut functions = HashMap::new();
+            while let Some((name, ages)) = map.next_entry::<String, FunctionRetention>()? {
+                if functions.insert(name.to_ascii_lowercase(), ages).is_some() {
+                    let problem =
+                        "the case of a function's name does not matter, and there are two";
+                    return Err(A::Error::custom(format!("{problem} entries for `{name}`")));
+                }
+            }
+            Ok(functions)
+        }
+    }
+    from.deserialize_map(ByName)
+}
+
+/// Writes the names of functions in lower case, so that what several sources say of one function comes
+/// together.
+pub(crate) fn lower_names(settings: &mut Table) {
+    let section = settings.get_mut("retention").and_then(Value::as_table_mut);
+    let functions = section.and_then(|section| section.get_mut("functions"));
+    if let Some(functions) = functions.and_then(Value::as_table_mut) {
+        let written = std::mem::take(functions);
+        functions.extend(written.into_iter().map(|(name, ages)| (name.to_ascii_lowercase(), ages)));
     }
 }
 
@@ -133,6 +173,13 @@ mod tests {
         assert!(RetentionConfig::default().keeps_all());
         assert!(config("[functions.Hello]\nfailed_ms = 'forever'").expect("good").keeps_all());
         assert!(!config("[functions.Hello]\nfailed_ms = 0").expect("good").keeps_all());
+    }
+
+    #[test]
+    fn function_that_is_written_in_two_ways_is_refused() {
+        let text = "[functions.Hello]\ncompleted_ms = 1\n[functions.HELLO]\ncompleted_ms = 2";
+        let error = config(text).expect_err("two of one").to_string();
+        assert!(error.contains("two entries for `H"), "{error}");
     }
 
     #[test]

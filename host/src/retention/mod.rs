@@ -18,6 +18,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use self::config::FINISHED;
+pub(crate) use self::config::lower_names;
 pub use self::config::{Age, Forever, FunctionRetention, RetentionConfig};
 use self::stream::Stream;
 
@@ -55,27 +56,38 @@ struct Retention {
 }
 
 impl Retention {
-    /// Removes all that is old enough; says how many.
+    /// Removes all that is old enough; says how many. The streams take turns, so that much of one function
+    /// is not in the way of others.
     async fn look(&mut self) -> Result<u64, ClientError> {
         self.find_streams().await?;
+        let now = self.clock.now();
+        self.streams.iter_mut().for_each(|stream| stream.look(now));
         let mut removed = 0;
-        for index in 0..self.streams.len() {
-            self.streams[index].look(self.clock.now());
-            loop {
-                let now = self.clock.now();
-                let (due, before) = self.streams[index].take_due(now);
-                removed += self.remove(&due, before).await?;
-                let Some(query) = self.streams[index].next_query() else { break };
-                let page = self.client.query_instances(query).await?.value;
-                let now = self.clock.now();
-                self.streams[index].take(now, page);
-                if self.streams[index].next_query().is_none() {
-                    let (due, before) = self.streams[index].take_due(now);
-                    removed += self.remove(&due, before).await?;
-                }
+        loop {
+            let mut is_over = true;
+            for index in 0..self.streams.len() {
+                removed += self.take_turn(index).await?;
+                is_over &= self.streams[index].is_over();
+            }
+            if is_over {
+                return Ok(removed);
             }
         }
-        Ok(removed)
+    }
+
+    /// Reads a page of a stream and removes what may be removed in a second, at most.
+    async fn take_turn(&mut self, index: usize) -> Result<u64, ClientError> {
+        if !self.streams[index].has_due()
+            && let Some(query) = self.streams[index].next_query()
+        {
+            let page = self.client.query_instances(query).await?.value;
+            self.streams[index].take(self.clock.now(), page);
+        }
+        let per_second = usize::try_from(self.config.purges_per_second).unwrap_or(usize::MAX);
+        let (due, before) = self.streams[index].take_due(self.clock.now(), per_second.max(1));
+        let (removed, left, result) = self.remove(due, before).await;
+        self.streams[index].put_back(left);
+        result.map(|()| removed)
     }
 
     /// Has a stream for each orchestrator of which something is stored and not kept for ever.
@@ -98,22 +110,40 @@ impl Retention {
         Ok(())
     }
 
-    /// Removes these, unless they changed after `before`; says how many.
-    async fn remove(&self, due: &[InstanceId], before: Timestamp) -> Result<u64, ClientError> {
+    /// Removes these, unless they changed after `before`; says how many, which were not come to, and
+    /// why.
+    async fn remove(
+        &self,
+        mut due: Vec<InstanceId>,
+        before: Timestamp,
+    ) -> (u64, Vec<InstanceId>, Result<(), ClientError>) {
         let rate = self.config.purges_per_second.max(1);
         let together = (rate / STEPS_PER_SECOND).max(1);
         let pause = Duration::from_secs(1) * together / rate;
         let mut removed = 0;
-        for some in due.chunks(usize::try_from(together).unwrap_or(1)) {
+        while !due.is_empty() {
+            let rest = due.split_off(due.len().min(usize::try_from(together).unwrap_or(1)));
             while !self.client.has_room() {
                 sleep(PATIENCE).await;
             }
-            let purges = some.iter().map(|id| self.client.purge_ended(id, before));
-            for done in join_all(purges).await {
-                removed += u64::from(done?.value);
+            let purges = due.iter().map(|id| self.client.purge_ended(id, before));
+            let (mut left, mut result) = (Vec::new(), Ok(()));
+            for (done, id) in join_all(purges).await.into_iter().zip(&due) {
+                match done {
+                    Ok(done) => removed += u64::from(done.value),
+                    Err(error) => {
+                        left.push(id.clone());
+                        result = Err(error);
+                    }
+                }
             }
+            if result.is_err() {
+                left.extend(rest);
+                return (removed, left, result);
+            }
+            due = rest;
             sleep(pause).await;
         }
-        Ok(removed)
+        (removed, due, Ok(()))
     }
 }

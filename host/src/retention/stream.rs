@@ -114,10 +114,27 @@ impl Stream {
         }
     }
 
-    /// Takes out what is old enough, and the time up to which it must have ended for that.
-    pub(super) fn take_due(&mut self, now: Timestamp) -> (Vec<InstanceId>, Timestamp) {
+    /// Takes out so many at most of what is old enough, and the time up to which it must have ended for
+    /// that.
+    pub(super) fn take_due(&mut self, now: Timestamp, max: usize) -> (Vec<InstanceId>, Timestamp) {
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(self.age_ms));
-        (std::mem::take(&mut self.due), before)
+        let later = self.due.split_off(self.due.len().min(max));
+        (std::mem::replace(&mut self.due, later), before)
+    }
+
+    /// Takes back what was taken out and could not be removed.
+    pub(super) fn put_back(&mut self, left: Vec<InstanceId>) {
+        self.due.splice(0..0, left);
+    }
+
+    /// Whether anything is old enough that was read.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Whether there is nothing to do before the next look.
+    pub(super) fn is_over(&self) -> bool {
+        self.reading.is_none() && self.due.is_empty()
     }
 
     /// Which one it is.
@@ -203,7 +220,7 @@ mod tests {
                 self.read += instances.len();
                 stream.take(at(now), InstancePage { instances, continuation });
             }
-            let (due, before) = stream.take_due(at(now));
+            let (due, before) = stream.take_due(at(now), usize::MAX);
             let mut removed = Vec::new();
             for id in due {
                 let ended_before =
@@ -277,6 +294,26 @@ mod tests {
         }
         removed += stored.look(&mut stream, 11_500).len();
         assert_eq!(removed as u64, count);
+    }
+
+    #[test]
+    fn what_could_not_be_removed_comes_again_and_first() {
+        let (mut stored, mut stream) = (Stored::default(), stream());
+        for (id, ended) in [("a", 1), ("b", 2), ("c", 3)] {
+            stored.add(id, ended, ended);
+        }
+        stream.look(at(5_000));
+        let instance = |((started, id), ended): (&(u64, String), &u64)| {
+            (InstanceId::orchestration(id).expect("an id"), record(*started, *ended))
+        };
+        let instances = stored.rows.iter().map(instance).collect();
+        stream.take(at(5_000), InstancePage { instances, continuation: None });
+        let (due, _) = stream.take_due(at(5_000), 2);
+        stream.put_back(due[1..].to_vec());
+        assert!(!stream.is_over());
+        let (due, _) = stream.take_due(at(5_000), 9);
+        assert_eq!(due.iter().map(InstanceId::as_str).collect::<Vec<_>>(), ["b", "c"]);
+        assert!(stream.is_over());
     }
 
     #[test]
