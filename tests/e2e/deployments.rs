@@ -48,19 +48,20 @@ pub(crate) async fn until(client: &Client, id: &str, status: &str) -> Result<Val
 }
 
 /// What a new orchestration says of its code.
-async fn version(client: &Client, id: &str) -> Result<Value> {
+pub(crate) async fn version(client: &Client, id: &str) -> Result<Value> {
     start(client, "VersionedChild", id).await?;
     Ok(until(client, id, "Completed").await?["output"].clone())
 }
 
 /// The entry of [`FILE`] with this state.
-async fn file(client: &Client, state: &str) -> Result<Option<Value>> {
+pub(crate) async fn file(client: &Client, state: &str) -> Result<Option<Value>> {
     let listed = client.get("/admin/functions").await?.json()?;
     let files = listed["files"].as_array().context("no files")?;
     Ok(files.iter().find(|it| it["file"] == FILE && it["state"] == state).cloned())
 }
 
-async fn actions(client: &Client) -> Result<Vec<String>> {
+/// What happened to [`FILE`], newest first.
+pub(crate) async fn actions(client: &Client) -> Result<Vec<String>> {
     let record = client.get(&format!("/admin/deployments?file={FILE}")).await?.json()?;
     let record = record.as_array().context("no list")?;
     Ok(record.iter().filter_map(|it| it["action"].as_str().map(str::to_owned)).collect())
@@ -151,15 +152,42 @@ async fn file_that_is_removed_retires_until_nothing_is_pinned_to_it() -> Result<
     let path = format!("/admin/deployments/{FILE}");
     assert_eq!(client.send("DELETE", &path, &[], "").await?.status, 200);
     assert_eq!(client.send("DELETE", &path, &[], "").await?.status, 404);
-    let retired = file(&client, "retired").await?.context("it is needed")?;
-    assert_eq!(retired["pinned"], 1);
+    let retiring = file(&client, "retiring").await?.context("it is needed")?;
+    assert_eq!(retiring["pinned"], 1);
     let again = start(&client, "Versioned", "b").await;
     assert!(again.is_err(), "its functions are gone");
     post_json(&client, &format!("{MANAGEMENT}/instances/a/raiseEvent/go")).await?;
     let ended = until(&client, "a", "Completed").await?;
     assert_eq!(ended["output"], json!(["one", "one", "one"]));
-    assert_eq!(file(&client, "retired").await?, None);
+    assert_eq!(file(&client, "retiring").await?, None);
     assert_eq!(actions(&client).await?, ["removed", "deployed"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_version_that_is_kept_can_be_rolled_back_to() -> Result<()> {
+    let host = HostProcess::start(options(&[])).await?;
+    let client = host.client();
+    let mut third = fs::read(guests::VERSION_TWO)?;
+    third.extend([0, 2, 1, b'x']);
+    let one = put(&client, guests::VERSION_ONE, "").await?.json()?;
+    assert_eq!(put(&client, guests::VERSION_TWO, "").await?.status, 200);
+    assert_eq!(client.put(&format!("/admin/deployments/{FILE}"), third).await?.status, 200);
+    let record = client.get(&format!("/admin/deployments?file={FILE}")).await?.json()?;
+    let first = record.as_array().and_then(|record| record.last()).context("three")?;
+    let hash: String = one["hash"].as_str().context("a hash")?.chars().take(12).collect();
+    let second = record[1]["id"].to_string();
+    for (to, says) in [(hash.as_str(), "one"), (&second, "two"), (&first["id"].to_string(), "one")]
+    {
+        let rollback = format!("/admin/deployments/{FILE}/rollback?to={to}");
+        let reply = client.post(&rollback, "").await?;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(version(&client, &format!("{to}-{says}")).await?, says);
+    }
+    for unknown in ["999", "ffffffffffff", "", &hash[..3]] {
+        let rollback = format!("/admin/deployments/{FILE}/rollback?to={unknown}");
+        assert_eq!(client.post(&rollback, "").await?.status, 404, "{unknown:?}");
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::component::{self, Component};
 use super::functions::short_hash;
-use super::output::{Output, Progress, Rows, Tone, bytes, field};
+use super::output::{Output, Progress, Rows, Tone, bytes, field, note};
 use super::{check, errors, files};
 
 #[derive(Debug, Args)]
@@ -32,7 +32,10 @@ pub(crate) struct DeployArgs {
     /// Go back to what this file was before
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "functions"])]
     rollback: Option<String>,
-    /// Remove this file; its functions end once no orchestration needs them
+    /// Which version to go back to: a number of `--list`, or how its hash begins [default: the one before]
+    #[arg(long, value_name = "ID|HASH", requires = "rollback")]
+    to: Option<String>,
+    /// Remove this file: nobody can start its functions any more, what runs goes on with them to its end
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions", "rollback"])]
     remove: Option<String>,
     /// List what was deployed when
@@ -51,10 +54,11 @@ pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
         return list(&api, out, args.file.as_deref());
     }
     if let Some(file) = &args.rollback {
-        let path = with_options(ApiPath::admin(&["deployments", file, "rollback"]), args);
+        let path = ApiPath::admin(&["deployments", file, "rollback"]);
+        let path = with_options(path, args).query_if("to", args.to.as_deref());
         let reply = api.post(&path, None)?;
         if reply.status == 404 {
-            return Err(missing(file));
+            return Err(no_version(&reply));
         }
         return told(out, "Rolled back", file, reply);
     }
@@ -64,7 +68,8 @@ pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
             return Err(missing(file));
         }
         let gone = reply.ok(&format!("cannot remove {file}"))?.json()?;
-        let text = format!("Removed {file}. What runs with it goes on to its end.");
+        let text =
+            format!("Removed {file}. What runs with it goes on to its end, with its functions.");
         return out.line_or(&gone, &text);
     }
     for component in component::find(&args.component, args.file.as_deref())? {
@@ -126,9 +131,14 @@ fn told(out: Output, verb: &str, file: &str, reply: Reply) -> anyhow::Result<()>
 
 fn missing(file: &str) -> anyhow::Error {
     anyhow::anyhow!(
-        "no file `{file}` was deployed, or there is nothing before it: `everstate deploy --list` \
-         shows what was deployed when"
+        "there is no file `{file}`: `everstate functions` shows those that there are, `everstate deploy --list` \
+         what was deployed when"
     )
+}
+
+fn no_version(reply: &Reply) -> anyhow::Error {
+    let problem = errors::message(reply);
+    anyhow::anyhow!("{problem}: `everstate deploy --list` shows what was deployed when")
 }
 
 fn list(api: &Api, out: Output, file: Option<&str>) -> anyhow::Result<()> {
@@ -137,14 +147,19 @@ fn list(api: &Api, out: Output, file: Option<&str>) -> anyhow::Result<()> {
     if out.json {
         return out.value(&deployments);
     }
-    let mut rows = Rows::new(&["TIME", "FILE", "HASH", "ACTION", "MESSAGE"]);
+    let mut rows = Rows::new(&["ID", "TIME", "FILE", "HASH", "ACTION", "MESSAGE"]);
     for deployment in deployments.as_array().into_iter().flatten() {
         let text = |name| field(deployment, name);
         let tone = if deployment["action"] == "refused" { Tone::Bad } else { Tone::Plain };
         let hash = short_hash(deployment);
-        rows.add(tone, [text("time"), text("file"), hash, text("action"), text("message")]);
+        rows.add(
+            tone,
+            [text("id"), text("time"), text("file"), hash, text("action"), text("message")],
+        );
     }
-    out.table(&rows, "Nothing was deployed yet.")
+    out.table(&rows, "Nothing was deployed yet.")?;
+    note("everstate deploy --rollback FILE --to ID brings one back that is kept");
+    Ok(())
 }
 
 /// Without a host: whoever watches the folder sees each file as a whole.

@@ -25,10 +25,16 @@ pub(crate) fn run(args: &FunctionsArgs) -> anyhow::Result<()> {
     functions(out, &listed)?;
     out.line("")?;
     files(out, &listed)?;
-    for file in broken(&listed) {
+    for file in listed["files"].as_array().into_iter().flatten() {
         let name = printable(&whole_field(file, "file"));
         let reason = printable(&whole_field(file, "message"));
-        out.line(&out.paint(&format!("\n{name} is broken: {reason}"), Tone::Bad))?;
+        let said = match file["state"].as_str() {
+            Some("broken") => format!("\n{name} is broken: {reason}"),
+            // Some of its functions are refused.
+            _ if file["message"].is_string() => format!("\n{name} is served in part: {reason}"),
+            _ => continue,
+        };
+        out.line(&out.paint(&said, Tone::Bad))?;
     }
     Ok(())
 }

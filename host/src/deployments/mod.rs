@@ -157,14 +157,24 @@ impl Deployer {
     async fn roll_back(
         self,
         file: String,
+        to: Option<String>,
         options: DeployOptions,
     ) -> Result<Deployed, DeploymentError> {
-        let nothing = || {
-            let problem = format!("there is no earlier version of `{file}` to go back to");
-            DeploymentError::NotFound(problem)
+        let version = match &to {
+            None => self.version_before(&file),
+            Some(named) => self.folder.record().version(&file, named),
         };
-        let version = self.version_before(&file).ok_or_else(nothing)?;
-        let bytes = self.checker.runtime.kept_component(version).await.map_err(|_| nothing())?;
+        let nothing = || {
+            DeploymentError::NotFound(match &to {
+                None => format!("there is no earlier version of `{file}` to go back to"),
+                Some(named) => format!("`{file}` had no version `{named}` that was served"),
+            })
+        };
+        let version = version.ok_or_else(nothing)?;
+        let bytes = self.checker.runtime.kept_component(version).await.map_err(|_| {
+            let problem = format!("the version {version} of `{file}` is not kept any more");
+            DeploymentError::NotFound(problem)
+        })?;
         let mut upload = FileUpload::begin(self, &file).await?;
         upload.write_all(&bytes).await?;
         upload.install(DeploymentAction::RolledBack, options).await
@@ -179,7 +189,7 @@ impl Deployer {
             let count = file.component.and_then(|component| pinned.remove(&component));
             file.pinned = count.unwrap_or_default();
         }
-        let mut retired: Vec<_> = pinned
+        let mut retiring: Vec<_> = pinned
             .into_iter()
             .map(|(component, pinned)| FileState {
                 file: self
@@ -188,14 +198,14 @@ impl Deployer {
                     .file_of(component)
                     .unwrap_or_else(|| "unknown".to_owned()),
                 component: Some(component),
-                condition: FileCondition::Retired,
+                condition: FileCondition::Retiring,
                 message: None,
                 loaded_at: None,
                 pinned,
             })
             .collect();
-        retired.sort_by(|a, b| (&a.file, a.component).cmp(&(&b.file, b.component)));
-        files.extend(retired);
+        retiring.sort_by(|a, b| (&a.file, a.component).cmp(&(&b.file, b.component)));
+        files.extend(retiring);
         Ok(FunctionsState { functions: shown.functions.clone(), files })
     }
 
@@ -239,11 +249,12 @@ impl Deployments for Deployer {
     fn rollback<'a>(
         &'a self,
         file: &'a str,
+        to: Option<String>,
         options: DeployOptions,
     ) -> DeploymentFuture<'a, Deployed> {
         Box::pin(async move {
             check_name(file)?;
-            self.clone().roll_back(file.to_owned(), options).await
+            self.clone().roll_back(file.to_owned(), to, options).await
         })
     }
 

@@ -139,16 +139,45 @@ impl DeploymentRecord {
         self.lock().current(file)?.component
     }
 
+    /// The version of a file that is named by the number of a deployment, or by how its hash begins.
+    pub(crate) fn version(&self, file: &str, named: &str) -> Option<ComponentHash> {
+        const HASH_CHARS_MIN: usize = 6;
+        let id = named.parse::<u64>().ok();
+        let of_file = self.list(Some(file));
+        let served = || of_file.iter().filter(|it| is_served(it.action));
+        let by_id = served().find(|it| id == Some(it.id));
+        let by_hash = || {
+            let named = named.to_ascii_lowercase();
+            let is_it = |it: &&Deployment| {
+                it.component.is_some_and(|hash| hash.to_string().starts_with(&named))
+            };
+            served().find(is_it).filter(|_| named.len() >= HASH_CHARS_MIN)
+        };
+        by_id.or_else(by_hash)?.component
+    }
+
     /// The versions of a file that were served, the last one first.
     pub(crate) fn versions(&self, file: &str) -> Vec<ComponentHash> {
         let served = |it: &Deployment| it.component.filter(|_| is_served(it.action));
         self.list(Some(file)).iter().filter_map(served).collect()
     }
 
-    /// The files that were not removed.
-    pub(crate) fn current_files(&self) -> Vec<String> {
+    /// The files that were not removed, with the version that was served last.
+    pub(crate) fn all_current(&self) -> Vec<(String, ComponentHash)> {
         let files: HashSet<_> = self.list(None).into_iter().map(|it| it.file).collect();
-        files.into_iter().filter(|file| self.current(file).is_some()).collect()
+        files.into_iter().filter_map(|file| Some((file.clone(), self.current(&file)?))).collect()
+    }
+
+    /// Which deployment brought a file that was not removed since.
+    pub(crate) fn first_deployed(&self, file: &str) -> Option<u64> {
+        let inner = self.lock();
+        inner.deployments.iter().filter(|it| it.file == file).fold(None, |first, it| {
+            match it.action {
+                DeploymentAction::Deployed | DeploymentAction::RolledBack => first.or(Some(it.id)),
+                DeploymentAction::Removed => None,
+                DeploymentAction::Refused => first,
+            }
+        })
     }
 
     /// The last so many versions of each file.
@@ -330,7 +359,7 @@ mod tests {
         assert_eq!(record.current("a.wasm"), None);
         note(&record, Some(1), Deployed);
         assert_eq!(record.list(Some("a.wasm")).len(), 4);
-        assert_eq!(record.current_files(), ["a.wasm"]);
+        assert_eq!(record.all_current(), [("a.wasm".to_owned(), hash(1))]);
     }
 
     #[test]

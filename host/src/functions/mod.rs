@@ -1,38 +1,36 @@
 //! The functions folder: components come, change and go while the host runs.
 //!
-//! The folder is looked at when the operating system says that something happened in it, and a file
-//! is loaded when it has not changed for a moment, because a copy arrives in pieces. What cannot be
-//! loaded is reported once, with the reason, and tried again when the file changes; until then an
-//! earlier version that works goes on working, if need be the one that was served before a restart.
+//! A file is loaded when it has arrived (`arrivals.rs`) and takes its place if it conflicts with nothing
+//! (`loaded.rs`). What cannot be served is reported once, with the reason, and tried again when that has
+//! changed; until then an earlier version that works goes on working, if need be the one that was served
+//! before a restart. What is served no more retires (`retiring.rs`).
 //!
 //! Components that come over HTTP ([`FunctionsFolder::install`]) are files of the folder too. One lock
 //! is held while anything changes, so that the watcher never meets a file that is being installed.
 
-mod scan;
+mod arrivals;
+mod loaded;
+mod retiring;
 mod shown;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use anyhow::Context as _;
-use everstate_engine::clock::{Clock as _, SystemClock};
 use everstate_http::{DeploymentAction, DeploymentError, RouteTable, SharedRoutes, SharedWarnings};
 use everstate_runtime::{LoadedComponent, Runtime};
-use everstate_types::{ComponentHash, Timestamp};
+use everstate_types::ComponentHash;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, watch};
 
-pub(crate) use self::scan::PARTIAL;
-use self::scan::{Stamp, remove_partial, scan, settled};
+pub(crate) use self::arrivals::PARTIAL;
+use self::arrivals::{Arrivals, Found, Stamp, is_cut_off, remove_partial, scan};
+use self::loaded::{Loaded, Refusal};
+pub(crate) use self::retiring::Counted;
 use self::shown::entries;
 pub(crate) use self::shown::{Refusals, Shown, is_component_name};
 use crate::data_folder::DEPLOYMENTS;
 use crate::deployments::DeploymentRecord;
-
-/// How often the folder is looked at where the operating system cannot tell of changes.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The components of the folder and what was made of them.
 #[derive(Debug)]
@@ -42,6 +40,7 @@ pub(crate) struct FunctionsFolder {
     routes: Arc<SharedRoutes>,
     warnings: Arc<SharedWarnings>,
     record: DeploymentRecord,
+    retiring_path: PathBuf,
     loaded: Mutex<Loaded>,
     /// A standard lock: held for the time of a reference count.
     shown: RwLock<Arc<Shown>>,
@@ -49,31 +48,11 @@ pub(crate) struct FunctionsFolder {
     changes: watch::Sender<u64>,
 }
 
-/// What was made of the files.
-#[derive(Debug, Default)]
-struct Loaded {
-    files: HashMap<PathBuf, File>,
-    /// Files in the order in which they came: of two that claim the same, the older one keeps it.
-    order: Vec<PathBuf>,
-    /// Conflicts that were reported, so that each is reported once.
-    reported: Vec<String>,
-}
-
-#[derive(Debug)]
-struct File {
-    /// What the file looked like when it was read.
-    stamp: Stamp,
-    /// The newest version that could be loaded.
-    component: Option<Arc<LoadedComponent>>,
-    /// Why what the file has now could not be loaded.
-    problem: Option<String>,
-    loaded_at: Timestamp,
-}
-
 /// A file that cannot be loaded.
 struct Problem {
     component: Option<ComponentHash>,
     message: String,
+    is_cut_off: bool,
 }
 
 impl FunctionsFolder {
@@ -85,6 +64,7 @@ impl FunctionsFolder {
             routes: Arc::new(SharedRoutes::new(RouteTable::empty())),
             warnings: Arc::default(),
             record: DeploymentRecord::open(data.join(DEPLOYMENTS))?,
+            retiring_path: data.join("retiring"),
             loaded: Mutex::default(),
             shown: RwLock::default(),
             changes: watch::Sender::new(0),
@@ -96,14 +76,23 @@ impl FunctionsFolder {
         std::fs::create_dir_all(&self.path)
             .with_context(|| format!("cannot make the functions folder {}", self.path.display()))?;
         remove_partial(&self.path);
-        let found = scan(&self.path)?;
-        for file in self.record.current_files() {
+        let mut found = scan(&self.path)?;
+        // Who came first keeps what others claim too, over a restart as well.
+        let first = |path: &Path| self.record.first_deployed(&name(path)).unwrap_or(u64::MAX);
+        found.sort_by_key(|(path, _)| first(path));
+        let mut loaded = self.loaded.lock().await;
+        let mut former = self.read_retiring();
+        for (file, component) in self.record.all_current() {
+            former.push(component);
             if !found.iter().any(|(path, _)| name(path) == file) {
-                self.record.note(&file, None, DeploymentAction::Removed, None);
+                tracing::warn!(file, "it was served and is not in the functions folder any more");
+                loaded.missing.insert(file, component);
             }
         }
-        let mut loaded = self.loaded.lock().await;
-        self.take(&mut loaded, found).await;
+        self.take(&mut loaded, found, None).await;
+        self.take_former(&mut loaded, former).await;
+        self.publish(&mut loaded);
+        self.note_all(&loaded);
         Ok(())
     }
 
@@ -144,116 +133,153 @@ impl FunctionsFolder {
 
     /// Follows the folder for ever.
     pub(crate) async fn follow(self: Arc<Self>) {
-        let something_happened = Arc::new(Notify::new());
-        let watcher = scan::watch(&self.path, &something_happened);
-        if let Err(error) = &watcher {
-            tracing::warn!("the functions folder is looked at every {POLL_INTERVAL:?}: {error:#}");
-        }
-        // What changed between the first look and the watch is seen now.
-        something_happened.notify_one();
+        let mut arrivals = Arrivals::new(self.path.clone());
         loop {
-            match &watcher {
-                Ok(_) => something_happened.notified().await,
-                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
-            }
-            if let Err(error) = self.catch_up().await {
-                tracing::error!("{error:#}");
+            arrivals.wait().await;
+            let problem = self.catch_up(&mut arrivals).await.err();
+            let mut loaded = self.loaded.lock().await;
+            let problem = problem.map(|error| format!("{error:#}"));
+            if problem != loaded.unreadable {
+                match &problem {
+                    Some(problem) => tracing::error!("{problem}"),
+                    None => tracing::info!("the functions folder can be read again"),
+                }
+                loaded.unreadable = problem;
+                self.warn(&loaded);
             }
         }
     }
 
-    /// Takes in what the folder has, once it has settled.
-    async fn catch_up(&self) -> anyhow::Result<()> {
+    /// Takes in what the folder has, until nothing more is on its way.
+    async fn catch_up(&self, arrivals: &mut Arrivals) -> anyhow::Result<()> {
         loop {
-            let found = settled(&self.path).await?;
+            // Nothing can be installed meanwhile.
             let mut loaded = self.loaded.lock().await;
-            // Something may have been installed while the lock was waited for.
-            if scan(&self.path)? == found {
-                self.take(&mut loaded, found).await;
+            let (found, is_more_coming) = arrivals.look(&loaded.known())?;
+            let before = loaded.summary();
+            let is_cut_off = self.take(&mut loaded, found, Some(arrivals)).await;
+            if loaded.summary() != before {
+                self.publish(&mut loaded);
+                self.note_all(&loaded);
+            }
+            drop(loaded);
+            if !is_more_coming && !is_cut_off {
                 return Ok(());
             }
+            arrivals.wait_for_rest().await;
         }
     }
 
-    /// Loads what is new or changed, forgets what is gone, and publishes if anything changed.
-    async fn take(&self, loaded: &mut Loaded, found: Vec<(PathBuf, Stamp)>) {
-        let mut is_changed = false;
+    /// Loads what is new or changed, and forgets what is gone. Whether anything has to be looked at again,
+    /// because it is cut off.
+    async fn take(
+        &self,
+        loaded: &mut Loaded,
+        found: Vec<Found>,
+        mut arrivals: Option<&mut Arrivals>,
+    ) -> bool {
         let is_gone = |path: &&PathBuf| !found.iter().any(|(other, _)| other == *path);
-        for path in loaded.order.iter().filter(is_gone).cloned().collect::<Vec<_>>() {
-            tracing::info!(file = %name(&path), "the component was removed");
-            loaded.remove(&path);
-            is_changed = true;
+        let gone: Vec<_> = loaded.order.iter().filter(is_gone).cloned().collect();
+        for path in &gone {
+            tracing::info!(file = %name(path), "the component was removed");
+            loaded.remove(path);
         }
+        let (mut is_changed, mut has_cut_off) = (!gone.is_empty(), false);
         for (path, stamp) in found {
-            if loaded.files.get(&path).is_none_or(|file| file.stamp != stamp) {
-                is_changed |= self.take_file(loaded, path, stamp).await;
+            if loaded.files.get(&path).is_some_and(|file| file.stamp == stamp) {
+                continue;
+            }
+            match self.load(&path).await {
+                Err(problem)
+                    if problem.is_cut_off
+                        && arrivals.as_mut().is_some_and(|arrivals| arrivals.may_wait(&path)) =>
+                {
+                    has_cut_off = true;
+                }
+                result => {
+                    self.take_file(loaded, path, stamp, result).await;
+                    is_changed = true;
+                }
             }
         }
         if is_changed {
-            self.publish(loaded);
-            self.note_all(loaded);
+            for refusal in loaded.settle(&self.runtime) {
+                self.note_refusal(refusal);
+            }
         }
+        has_cut_off
     }
 
-    /// Loads a file that is new or changed. Whether that changes anything that is seen.
-    async fn take_file(&self, loaded: &mut Loaded, path: PathBuf, stamp: Stamp) -> bool {
-        let file_name = name(&path);
-        let (component, problem) = match self.load(&path).await {
-            Ok(component) => (Some(component), None),
-            Err(Problem { component, message }) => {
-                tracing::error!(file = file_name, "the component {message}");
-                let text = Some(message.clone());
-                self.record.note(&file_name, component, DeploymentAction::Refused, text);
-                let earlier = loaded.files.get(&path).and_then(|file| file.component.clone());
-                (self.earlier(&file_name, earlier).await, Some(message))
+    /// Takes a file that is new or changed.
+    async fn take_file(
+        &self,
+        loaded: &mut Loaded,
+        path: PathBuf,
+        stamp: Stamp,
+        result: Result<Arc<LoadedComponent>, Problem>,
+    ) {
+        let file = name(&path);
+        let before = loaded.files.get(&path).and_then(loaded::File::hash);
+        // What was served when the host ended.
+        let current = self.record.current(&file);
+        match result {
+            Ok(component) if before.or(current) == Some(component.hash) => {
+                loaded.serve(path, stamp, component);
             }
-        };
-        let of_file = loaded.files.get(&path);
-        let hash = |component: &Option<Arc<LoadedComponent>>| component.as_ref().map(|it| it.hash);
-        let is_changed = of_file.is_none_or(|file| {
-            hash(&file.component) != hash(&component) || file.problem != problem
-        });
-        loaded.put(path, File { stamp, component, problem, loaded_at: SystemClock.now() });
-        is_changed
+            Ok(component) => {
+                let earlier = if before.is_none() { self.earlier(&file).await } else { None };
+                loaded.wait(path, stamp, component, earlier);
+            }
+            Err(Problem { component, message, .. }) => {
+                tracing::error!(file, "the component {message}");
+                let text = Some(message.clone());
+                self.record.note(&file, component, DeploymentAction::Refused, text);
+                let earlier = if before.is_none() { self.earlier(&file).await } else { None };
+                loaded.refuse(path, stamp, message, earlier);
+            }
+        }
     }
 
     async fn load(&self, path: &Path) -> Result<Arc<LoadedComponent>, Problem> {
         let bytes = tokio::fs::read(path).await.map_err(|error| Problem {
             component: None,
             message: format!("cannot be read: {error}"),
+            is_cut_off: false,
         })?;
         let component = Some(ComponentHash(Sha256::digest(&bytes).into()));
+        let is_cut_off = is_cut_off(&bytes);
         let loaded = self.runtime.load(&name(path), bytes).await;
         loaded.map_err(|error| {
             let message = format!("cannot be loaded: {error}");
-            Problem { component, message }
+            Problem { component, message, is_cut_off }
         })
     }
 
-    /// What goes on working in the place of a file that cannot be loaded: what did before, be it in an
-    /// earlier run of the host.
-    async fn earlier(
-        &self,
-        file: &str,
-        component: Option<Arc<LoadedComponent>>,
-    ) -> Option<Arc<LoadedComponent>> {
-        if component.is_some() {
-            return component;
-        }
+    /// Says that a version conflicts with what others have.
+    fn note_refusal(&self, refusal: Refusal) {
+        let Refusal { path, component, message } = refusal;
+        let file = name(&path);
+        tracing::error!(file, "the component is not served: {message}");
+        self.record.note(&file, Some(component), DeploymentAction::Refused, Some(message));
+    }
+
+    /// What was served of a file in an earlier run of the host.
+    async fn earlier(&self, file: &str) -> Option<Arc<LoadedComponent>> {
         let bytes = self.runtime.kept_component(self.record.current(file)?).await.ok()?;
         self.runtime.load(file, bytes).await.ok()
     }
 
     /// Writes down what is served now, where that is new.
     fn note_all(&self, loaded: &Loaded) {
-        for (path, file) in &loaded.files {
-            if let (Some(component), None) = (&file.component, &file.problem) {
-                let (file, hash) = (name(path), Some(component.hash));
-                self.record.note(&file, hash, DeploymentAction::Deployed, None);
+        for path in &loaded.order {
+            let Some(file) = loaded.files.get(path) else { continue };
+            if let (Some(hash), None) = (file.hash(), &file.problem) {
+                self.record.note(&name(path), Some(hash), DeploymentAction::Deployed, None);
             }
         }
-        for file in self.record.current_files() {
-            if !loaded.files.keys().any(|path| name(path) == file) {
+        for (file, _) in self.record.all_current() {
+            let is_there = loaded.files.keys().any(|path| name(path) == file);
+            if !is_there && !loaded.missing.contains_key(&file) {
                 self.record.note(&file, None, DeploymentAction::Removed, None);
             }
         }
@@ -272,17 +298,7 @@ impl FunctionsFolder {
         loaded: &Loaded,
         candidate: &Arc<LoadedComponent>,
     ) -> Result<(), DeploymentError> {
-        let mut components = loaded.components();
-        match components.iter_mut().find(|it| it.file_name == candidate.file_name) {
-            Some(place) => *place = Arc::clone(candidate),
-            None => components.push(Arc::clone(candidate)),
-        }
-        let (https, functions) = self.runtime.preview(&components);
-        let (_, routes) = RouteTable::build(&entries(https));
-        let new: Vec<String> = Refusals { functions, routes }
-            .texts()
-            .filter(|conflict| !loaded.reported.contains(conflict))
-            .collect();
+        let new = loaded.conflicts(&self.runtime, std::slice::from_ref(candidate));
         match new.is_empty() {
             true => Ok(()),
             false => Err(DeploymentError::Refused(new.join("; "))),
@@ -309,12 +325,11 @@ impl FunctionsFolder {
         std::fs::rename(temporary, &path).map_err(failed)?;
         sync_folder(&self.path).map_err(failed)?;
         if let Some(stamp) = Stamp::of(&path) {
-            let loaded_at = SystemClock.now();
-            let component = Some(Arc::clone(&component));
-            loaded.put(path.clone(), File { stamp, component, problem: None, loaded_at });
+            loaded.serve(path.clone(), stamp, Arc::clone(&component));
         }
-        self.publish(&mut loaded);
+        self.publish_settled(&mut loaded);
         self.record.note(file, Some(component.hash), action, None);
+        self.note_all(&loaded);
         Ok(component)
     }
 
@@ -328,18 +343,32 @@ impl FunctionsFolder {
             }
             _ => DeploymentError::Io(format!("cannot remove {}: {error}", path.display())),
         };
-        std::fs::remove_file(&path).map_err(failed)?;
+        let was_missing = loaded.missing.remove(file).is_some();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && was_missing => {}
+            removed => removed.map_err(failed)?,
+        }
         sync_folder(&self.path).map_err(failed)?;
         loaded.remove(&path);
-        self.publish(&mut loaded);
+        self.publish_settled(&mut loaded);
         self.record.note(file, None, DeploymentAction::Removed, None);
+        self.note_all(&loaded);
         Ok(())
+    }
+
+    /// The same as [`publish`](Self::publish), with what can be served now that others have changed.
+    fn publish_settled(&self, loaded: &mut Loaded) {
+        for refusal in loaded.settle(&self.runtime) {
+            self.note_refusal(refusal);
+        }
+        self.publish(loaded);
     }
 
     /// Lets everybody find what is loaded. Functions change all at once; a request for a route that
     /// was matched before runs the code that had it.
     fn publish(&self, loaded: &mut Loaded) {
-        let functions = self.runtime.publish(&loaded.components());
+        self.note_retiring(loaded, &self.shown().components);
+        let functions = self.runtime.publish_beside(&loaded.components(), &loaded.retiring);
         let entries = entries(self.runtime.http_functions());
         let (table, routes) = RouteTable::build(&entries);
         self.routes.replace(table);
@@ -352,27 +381,9 @@ impl FunctionsFolder {
         }
         loaded.reported = conflicts;
         let shown = Shown::new(loaded, &refusals, entries);
-        self.warnings.set(shown.warnings());
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shown);
+        self.warn(loaded);
         self.changes.send_modify(|count| *count += 1);
-    }
-}
-
-impl Loaded {
-    fn components(&self) -> Vec<Arc<LoadedComponent>> {
-        self.order.iter().filter_map(|path| self.files.get(path)?.component.clone()).collect()
-    }
-
-    fn put(&mut self, path: PathBuf, file: File) {
-        if !self.order.contains(&path) {
-            self.order.push(path.clone());
-        }
-        self.files.insert(path, file);
-    }
-
-    fn remove(&mut self, path: &Path) {
-        self.files.remove(path);
-        self.order.retain(|other| other != path);
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     pub(crate) files: Vec<FileState>,
     /// The components that are published.
     pub(crate) components: Vec<Arc<LoadedComponent>>,
+    /// What is wrong with the files.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Functions and routes that are refused.
@@ -57,7 +59,8 @@ impl Shown {
                 file: file_name,
             })
         });
-        let files = files.collect();
+        let files: Vec<_> = files.collect();
+        let warnings = files.iter().filter_map(|file| warning(loaded, file)).collect();
         let is_refused = |entry: &RouteEntry| refusals.has_route(&entry.function, &entry.route);
         let http = entries.into_iter().filter(|entry| !is_refused(entry)).map(|entry| ListedHttp {
             name: entry.function,
@@ -71,22 +74,7 @@ impl Shown {
             .map(|function| (function.kind, function.name.clone()))
             .collect();
         others.sort();
-        Self { http: http.collect(), others, functions, files, components }
-    }
-
-    /// What is wrong with the files.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        let warning = |file: &FileState| {
-            let message = file.message.clone()?;
-            let message = match file.component {
-                Some(_) if file.condition == FileCondition::Broken => {
-                    format!("{message}; an earlier version is served")
-                }
-                _ => message,
-            };
-            Some(Warning { kind: "brokenComponent", file: Some(file.file.clone()), message })
-        };
-        self.files.iter().filter_map(warning).collect()
+        Self { http: http.collect(), others, functions, files, components, warnings }
     }
 
     /// The functions of a file.
@@ -98,6 +86,16 @@ impl Shown {
     pub(crate) fn component_of(&self, file: &str) -> Option<Arc<LoadedComponent>> {
         self.components.iter().find(|component| component.file_name == file).cloned()
     }
+}
+
+/// What is wrong with a file.
+fn warning(loaded: &Loaded, state: &FileState) -> Option<Warning> {
+    let mut message = state.message.clone()?;
+    let file = loaded.files.iter().find(|(path, _)| super::name(path) == state.file);
+    if file.is_some_and(|(_, file)| file.component.is_some() && file.problem.is_some()) {
+        message.push_str("; an earlier version is served");
+    }
+    Some(Warning { kind: "brokenComponent", file: Some(state.file.clone()), message })
 }
 
 impl Refusals {
@@ -132,7 +130,7 @@ impl Refusals {
 }
 
 /// The functions of a component that are not refused.
-fn served(component: &LoadedComponent, refusals: &Refusals) -> Vec<FunctionState> {
+pub(super) fn served(component: &LoadedComponent, refusals: &Refusals) -> Vec<FunctionState> {
     let file = &component.file_name;
     let is_served = |function: &&everstate_runtime::LoadedFunction| {
         let route = function.http.as_ref().map(|trigger| trigger.route.as_str());

@@ -24,10 +24,12 @@ pub trait Deployments: Send + Sync {
     /// Begins to take in a component that is to be the file of this name, or to be checked as such.
     fn upload<'a>(&'a self, file: &'a str) -> DeploymentFuture<'a, Box<dyn Upload>>;
 
-    /// Serves the version of a file that was served before the one that is served now.
+    /// Serves the version of a file that was served before the one that is served now, or the one that is
+    /// named: by the number of a deployment or the beginning of its hash.
     fn rollback<'a>(
         &'a self,
         file: &'a str,
+        to: Option<String>,
         options: DeployOptions,
     ) -> DeploymentFuture<'a, Deployed>;
 
@@ -122,8 +124,8 @@ pub enum FileCondition {
     Serving,
     /// What the file has cannot be served. If an older version is, the hash is that of it.
     Broken,
-    /// The file has it no more; live orchestrations are pinned to it.
-    Retired,
+    /// The file has it no more; live orchestrations are pinned to it, and find its functions.
+    Retiring,
 }
 
 /// A version of a file.
@@ -137,7 +139,7 @@ pub struct FileState {
     pub condition: FileCondition,
     /// What is wrong with it.
     pub message: Option<String>,
-    /// When it was loaded; `None` for one that is retired.
+    /// When it was loaded; `None` for one that is retiring.
     pub loaded_at: Option<Timestamp>,
     /// Live orchestrations that are pinned to the component.
     pub pinned: u64,

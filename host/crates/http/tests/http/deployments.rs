@@ -36,6 +36,10 @@ async fn component_is_served_recorded_and_removed() {
     assert_eq!(server.send("POST", &format!("{path}/rollback"), &[], "").await.status, 404);
     server.send("PUT", path, &[], "better").await;
     assert_eq!(server.send("POST", &format!("{path}/rollback"), &[], "").await.status, 200);
+    for (to, status) in [("1", 200), ("9", 404)] {
+        let path = format!("{path}/rollback?to={to}");
+        assert_eq!(server.send("POST", &path, &[], "").await.status, status, "{to}");
+    }
     assert_eq!(document(&server.request("DELETE", path).await), json!({ "file": "hello.wasm" }));
     assert_eq!(server.request("DELETE", path).await.status, 404);
 }

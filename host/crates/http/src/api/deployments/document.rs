@@ -34,7 +34,7 @@ fn file(file: &FileState) -> Value {
     let condition = match file.condition {
         FileCondition::Serving => "serving",
         FileCondition::Broken => "broken",
-        FileCondition::Retired => "retired",
+        FileCondition::Retiring => "retiring",
     };
     without_nulls(json!({
         "file": file.file,
@@ -140,7 +140,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         &["file", "state", "pinned"],
         json!({
             "file": text, "hash": text, "message": text, "loadedTime": text, "pinned": count,
-            "state": { "enum": ["serving", "broken", "retired"] },
+            "state": { "enum": ["serving", "broken", "retiring"] },
         }),
     );
     let deployment = object(

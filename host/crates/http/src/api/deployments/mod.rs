@@ -34,6 +34,12 @@ const MIGRATE: Parameter = Parameter::query(
     Kind::Boolean,
     "Whether live orchestrations are moved to it whose histories fit it; false by default.",
 );
+const TO: Parameter = Parameter::query(
+    "to",
+    Kind::Text,
+    "The version: the `id` of a deployment, or six or more characters that its hash begins with; by default \
+     the one that was served before.",
+);
 const COMPONENT: BodyDoc = BodyDoc {
     description: "The component.",
     is_required: true,
@@ -117,13 +123,13 @@ const ROUTES: &[ApiRoute] = &[
         |api, call| Box::pin(rollback(api, call)),
         RouteDoc {
             id: "rollback",
-            summary: "Serves the version of a file that was served before.",
-            parameters: &[FILE, CHECK, MIGRATE],
+            summary: "Serves a version of a file that was served before.",
+            parameters: &[FILE, TO, CHECK, MIGRATE],
             body: None,
             responses: &[
                 SERVED,
                 NO_NAME,
-                ResponseDoc::error(404, "There is no such file, or no earlier version of it."),
+                ResponseDoc::error(404, "There is no such file, or no such version of it."),
                 DIVERGING,
                 REFUSED,
             ],
@@ -185,7 +191,8 @@ async fn deploy(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
 }
 
 async fn rollback(api: &Api, call: ApiCall) -> Result<Response, ApiError> {
-    served(api.services.deployments.rollback(call.value("file"), options(&call)).await)
+    let to = call.query().text("to").map(str::to_owned);
+    served(api.services.deployments.rollback(call.value("file"), to, options(&call)).await)
 }
 
 async fn remove(api: &Api, call: ApiCall) -> Result<Response, ApiError> {

@@ -136,9 +136,13 @@ impl Deployments for FakeDeployments {
     fn rollback<'a>(
         &'a self,
         file: &'a str,
+        to: Option<String>,
         _options: DeployOptions,
     ) -> DeploymentFuture<'a, Deployed> {
         Box::pin(async move {
+            if to.is_some_and(|to| to != "1") {
+                return Err(DeploymentError::NotFound("it had no such version".to_owned()));
+            }
             match self.deployed().iter().filter(|(name, _)| name == file).count() {
                 0 | 1 => Err(DeploymentError::NotFound("nothing to go back to".to_owned())),
                 _ => Ok(served(file)),
