@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,8 +33,11 @@ pub(crate) const COMPONENTS: &str = "components";
 /// What can be made again is left out.
 const DERIVABLE: &str = "compiled";
 
-/// What says of a folder that it is not complete.
+/// What says of a folder that it is not complete: the end of its name, or a folder in it.
 const PARTIAL_SUFFIX: &str = ".everstate-partial";
+
+/// What file systems have in their topmost folder. It is nobody's.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// What a backup says of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,11 +108,13 @@ impl Source {
 
     async fn write(&self, place: &Place) -> anyhow::Result<Manifest> {
         let (data, partial) = (self.data.clone(), place.partial.clone());
+        let target = place.target.clone();
         // Before the storage is copied, so that what it refers to is here even if it goes meanwhile.
         blocking(move || {
             remove(&partial)?;
             // As secret as what is in it.
             fs::DirBuilder::new().mode(0o700).create(&partial)?;
+            hide(&target, &partial);
             copy_components(&data, &partial)
         })
         .await
@@ -162,6 +167,15 @@ fn check_target(data: &Path, target: &Path) -> Result<Place, BackupError> {
     Ok(Place { target: target.to_owned(), partial: partial_path(target) })
 }
 
+/// Makes a folder that is there already as secret as the backup in it.
+fn hide(target: &Path, partial: &Path) {
+    if partial.parent() == Some(target)
+        && let Err(error) = fs::set_permissions(target, fs::Permissions::from_mode(0o700))
+    {
+        tracing::warn!("others may see into the backup in {}: {error}", target.display());
+    }
+}
+
 /// The rest of a backup, of which the storage and older components are there.
 fn complete(data: &Path, place: &Place) -> anyhow::Result<Manifest> {
     let partial = &place.partial;
@@ -204,7 +218,9 @@ fn copy_rest(data: &Path, partial: &Path) -> io::Result<()> {
     for entry in entries(data)? {
         let name = entry.file_name();
         let kind = entry.file_type()?;
-        if [STATE, COMPONENTS, DERIVABLE].iter().any(|known| name == *known) || kind.is_symlink() {
+        if [STATE, COMPONENTS, DERIVABLE, LOST_AND_FOUND].iter().any(|known| name == *known)
+            || kind.is_symlink()
+        {
             continue;
         }
         copy_all(&entry.path(), &partial.join(name))?;
@@ -251,30 +267,66 @@ pub(crate) fn files_in(folder: &Path) -> io::Result<Vec<BackupFile>> {
     Ok(files)
 }
 
-/// Whether nothing is there but perhaps an empty folder.
+/// Whether nothing is there but perhaps an empty folder, or what is left of a copy that was cut short.
 pub(crate) fn is_free(folder: &Path) -> io::Result<bool> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-    }
+    let is_nothing = |entry: &fs::DirEntry| {
+        [PARTIAL_SUFFIX, LOST_AND_FOUND].iter().any(|name| entry.file_name() == *name)
+    };
+    Ok(entries(folder)?.iter().all(is_nothing))
 }
 
-/// The name of a folder while it is not complete.
+/// Where a folder is written while it is not complete: beside it, so that it comes by one rename; or in it, if
+/// it is there already, because it may be a mount point, which no rename replaces.
 pub(crate) fn partial_path(target: &Path) -> PathBuf {
+    if target.is_dir() {
+        return target.join(PARTIAL_SUFFIX);
+    }
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(PARTIAL_SUFFIX);
     target.with_file_name(name)
 }
 
-/// Makes a folder durable and gives it its name, in which an empty folder may be.
+/// Makes a folder durable and gives it its name, or moves what is in it to where it belongs.
 pub(crate) fn publish(partial: &Path, target: &Path) -> anyhow::Result<()> {
     sync_all(partial).with_context(|| format!("cannot make {} durable", partial.display()))?;
-    fs::rename(partial, target).with_context(|| {
-        format!("cannot name the folder {} (a mount point cannot be replaced)", target.display())
-    })?;
+    if partial.parent() == Some(target) {
+        return move_up(partial, target)
+            .with_context(|| format!("cannot move what is in {}", partial.display()));
+    }
+    fs::rename(partial, target)
+        .with_context(|| format!("cannot name the folder {}", target.display()))?;
     let parent = target.parent().context("the folder has a parent")?;
     Ok(File::open(parent)?.sync_all()?)
+}
+
+/// Moves all that is in a folder to the one above it. What says that it is complete comes last: the state of
+/// a data folder, the list of a backup.
+fn move_up(partial: &Path, target: &Path) -> io::Result<()> {
+    let mut names: Vec<_> = entries(partial)?.iter().map(fs::DirEntry::file_name).collect();
+    names.sort_by_key(|name| (name == MANIFEST, name == STATE));
+    for name in names {
+        fs::rename(partial.join(&name), target.join(&name))?;
+        File::open(target)?.sync_all()?;
+    }
+    fs::remove_dir(partial)?;
+    File::open(target)?.sync_all()
+}
+
+/// Refuses a data folder into which a restore was cut short.
+///
+/// # Errors
+/// If something is left of the restore that is not where it belongs.
+pub(crate) fn check_complete(data: &Path) -> anyhow::Result<()> {
+    let partial = data.join(PARTIAL_SUFFIX);
+    // Empty: it was cut short at the very end.
+    match fs::remove_dir(&partial) {
+        Err(error) if error.kind() != ErrorKind::NotFound => anyhow::bail!(
+            "a restore into {} was interrupted ({} is there): remove what is in it and restore again",
+            data.display(),
+            partial.display()
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn sync_all(folder: &Path) -> io::Result<()> {

@@ -134,7 +134,8 @@ impl HostConfig {
         }
         let mut settings = read_file(file.as_deref())?;
         for (name, value) in variables {
-            let mut table = table_of(&name, &value).map_err(|problem| problem.of_variable(&name))?;
+            let mut table =
+                table_of(&name, &value).map_err(|problem| problem.of_variable(&name))?;
             lower_names(&mut table);
             merge(&mut settings, table);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 
-use crate::backup::{COMPONENTS, MANIFEST, STATE};
+use crate::backup::{COMPONENTS, MANIFEST, STATE, check_complete};
 
 /// The record of deployments.
 pub(crate) const DEPLOYMENTS: &str = "deployments.jsonl";
@@ -22,6 +22,7 @@ pub(crate) fn check(data: &Path) -> anyhow::Result<()> {
          --data DIR`, and run with that folder",
         data.display()
     );
+    check_complete(data)?;
     check_state(data)
 }
 

@@ -66,6 +66,27 @@ pub fn restore(
     let partial = partial_path(&data);
     remove(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
     let bytes = manifest.files.iter().map(|file| file.bytes).sum();
+    let copied = copy(from, &partial, &manifest, bytes, &mut progress)
+        .and_then(|()| publish(&partial, &data));
+    if let Err(error) = copied {
+        // The disk may be full.
+        return Err(match remove(&partial) {
+            Ok(()) => error,
+            Err(left) => error.context(format!("{} stays behind: {left}", partial.display())),
+        });
+    }
+    let files = manifest.files.len() as u64;
+    Ok(Restored { created_time: manifest.created_time, files, bytes })
+}
+
+/// Copies all files of a backup.
+fn copy(
+    from: &Path,
+    partial: &Path,
+    manifest: &Manifest,
+    bytes: u64,
+    progress: &mut impl FnMut(Progress),
+) -> anyhow::Result<()> {
     let mut bytes_done = 0;
     for file in &manifest.files {
         progress(Progress { bytes_done, bytes });
@@ -77,9 +98,7 @@ pub fn restore(
         bytes_done += copied;
     }
     progress(Progress { bytes_done, bytes });
-    publish(&partial, &data)?;
-    let files = manifest.files.len() as u64;
-    Ok(Restored { created_time: manifest.created_time, files, bytes })
+    Ok(())
 }
 
 /// Reads what a backup says of itself, and checks that it is all there.
@@ -206,6 +225,42 @@ mod tests {
         fs::write(partial.join("half"), "?").expect("a writable folder");
         restore(&from, &data, Keys::OfTheBackup, |_| ()).expect("an empty folder will do");
         assert!(!data.join("half").exists() && !partial.exists());
+    }
+
+    /// Like a mount point, which no other folder can replace.
+    #[test]
+    fn folder_that_is_there_stays_and_is_filled() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, data) = (backup(folder.path()), folder.path().join("data"));
+        fs::create_dir_all(data.join("lost+found")).expect("a writable folder");
+        let inode = || fs::metadata(&data).expect("it is there").ino();
+        let before = inode();
+        restore(&from, &data, Keys::Kept, |_| ()).expect("an empty folder will do");
+        assert_eq!(inode(), before);
+        assert_eq!(fs::read_to_string(data.join("state/CURRENT")).expect("copied"), "12345");
+        crate::backup::check_complete(&data).expect("it is complete");
+    }
+
+    #[test]
+    fn restore_that_fails_leaves_nothing_and_one_that_was_cut_short_is_no_data_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, data) = (backup(folder.path()), folder.path().join("data"));
+        for is_there in [false, true] {
+            if is_there {
+                fs::create_dir(&data).expect("a writable folder");
+            }
+            restore(&from, &data, Keys::Kept, |_| drop(fs::write(from.join("state/CURRENT"), "longer")))
+                .expect_err("it changed");
+            fs::write(from.join("state/CURRENT"), "12345").expect("a writable folder");
+            assert!(!crate::backup::partial_path(&data).exists());
+        }
+        let partial = crate::backup::partial_path(&data);
+        fs::create_dir(&partial).expect("a writable folder");
+        crate::backup::check_complete(&data).expect("all of it is where it belongs");
+        fs::create_dir_all(partial.join("state")).expect("a writable folder");
+        let refused = crate::backup::check_complete(&data).expect_err("it is not complete");
+        assert!(refused.to_string().contains("was interrupted"), "{refused}");
     }
 
     #[test]

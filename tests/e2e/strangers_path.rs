@@ -158,8 +158,9 @@ async fn mended_code_is_for_new_orders(
 async fn data_lives_elsewhere(folder: &Path, host: &HostProcess) -> Result<()> {
     done(folder, host, &["backup", "kept"]).await?;
     host.client().put("/Database/1", "later").await?;
-    done(folder, host, &["restore", "--from", "kept", "--data", "elsewhere"]).await?;
-    let component = host.functions().join("shop.wasm");
+    let said = done(folder, host, &["restore", "--from", "kept", "--data", "elsewhere"]).await?;
+    assert!(said.contains("shop.wasm") && said.contains("elsewhere-functions"), "{said}");
+    let component = folder.join("elsewhere-functions/shop.wasm");
     let component = component.to_str().context("a path that is text")?;
     let other = HostProcess::start(options(&[component]).data(&folder.join("elsewhere"))).await?;
     answers(&other, "/Database/1", "\"my-value\"").await?;

@@ -5,6 +5,7 @@
 
 mod check;
 mod record;
+mod restored;
 mod upkeep;
 mod upload;
 
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::check::Checker;
 pub(crate) use self::record::{DeploymentRecord, unreadable_lines};
+pub(crate) use self::restored::{Written, write_served};
 pub(crate) use self::upkeep::follow_deployments;
 use self::upload::{FileUpload, Temporary};
 use crate::functions::{FunctionsFolder, is_component_name};
