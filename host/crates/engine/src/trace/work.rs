@@ -141,6 +141,6 @@ pub(crate) fn end_operations(
 
 /// The name of a function as its author wrote it; what it was asked for by, if nobody has it.
 fn published_name(node: &Node, kind: FunctionKind, name: &str) -> String {
-    let found = node.executor.find(kind, name);
+    let found = node.executor.find_for_work(kind, name);
     found.map_or_else(|| name.to_owned(), |found| found.name.to_string())
 }
