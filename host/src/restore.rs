@@ -236,7 +236,7 @@ mod tests {
         fs::create_dir_all(data.join("lost+found")).expect("a writable folder");
         let inode = || fs::metadata(&data).expect("it is there").ino();
         let before = inode();
-        restore(&from, &data, Keys::Kept, |_| ()).expect("an empty folder will do");
+        restore(&from, &data, Keys::OfTheBackup, |_| ()).expect("an empty folder will do");
         assert_eq!(inode(), before);
         assert_eq!(fs::read_to_string(data.join("state/CURRENT")).expect("copied"), "12345");
         crate::backup::check_complete(&data).expect("it is complete");
@@ -250,8 +250,10 @@ mod tests {
             if is_there {
                 fs::create_dir(&data).expect("a writable folder");
             }
-            restore(&from, &data, Keys::Kept, |_| drop(fs::write(from.join("state/CURRENT"), "longer")))
-                .expect_err("it changed");
+            restore(&from, &data, Keys::OfTheBackup, |_| {
+                drop(fs::write(from.join("state/CURRENT"), "longer"));
+            })
+            .expect_err("it changed");
             fs::write(from.join("state/CURRENT"), "12345").expect("a writable folder");
             assert!(!crate::backup::partial_path(&data).exists());
         }

@@ -98,7 +98,7 @@ async fn functions_take_turns_in_being_removed() -> Result<()> {
     }
     driver.run("HelloInline", "one", json!("x")).await?;
     for (name, value) in [("COMPLETED_MS", "0"), ("PURGES_PER_SECOND", "20")] {
-        let variable = (format!("EVERSTATE_RETENTION__{name}").into(), value.into());
+        let variable = (format!("EVERSTATE_RETENTION__{name}"), value.into());
         driver.host().await.options().env.push(variable);
     }
     driver.kill_and_restart().await?;
