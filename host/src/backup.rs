@@ -6,7 +6,7 @@
 //! backup that a crash cut short is none. Bringing one back is in `restore.rs`.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use anyhow::Context as _;
 use everstate_engine::Client;
 use everstate_engine::clock::{Clock, SystemClock};
 use everstate_http::{BackupDone, BackupError, BackupFuture, Backups};
+use everstate_types::ComponentHash;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 /// The version of the layout of a backup.
@@ -32,6 +34,9 @@ pub(crate) const COMPONENTS: &str = "components";
 
 /// What can be made again is left out.
 const DERIVABLE: &str = "compiled";
+
+/// Bytes of a file that are read together.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What says of a folder that it is not complete: the end of its name, or a folder in it.
 const PARTIAL_SUFFIX: &str = ".everstate-partial";
@@ -62,6 +67,9 @@ pub(crate) struct BackupFile {
     pub(crate) path: PathBuf,
     /// How long it is.
     pub(crate) bytes: u64,
+    /// SHA-256 of what is in it, in hexadecimal digits. Backups of the first hosts do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
 }
 
 /// Makes backups of a running host, one at a time.
@@ -181,12 +189,17 @@ fn complete(data: &Path, place: &Place) -> anyhow::Result<Manifest> {
     let partial = &place.partial;
     copy_components(data, partial).context("cannot copy the components")?;
     copy_rest(data, partial).context("cannot copy what is beside the state")?;
+    let mut files = files_in(partial)?;
+    for file in &mut files {
+        let hash = File::open(partial.join(&file.path)).and_then(|file| sha256(file, |_| Ok(())));
+        file.sha256 = Some(hash.with_context(|| format!("cannot read {}", file.path.display()))?);
+    }
     let manifest = Manifest {
         format: BACKUP_FORMAT,
         storage_format: everstate_storage::STORAGE_FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created_time: SystemClock.now().to_string(),
-        files: files_in(partial)?,
+        files,
     };
     fs::write(partial.join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
     publish(partial, &place.target)?;
@@ -259,12 +272,34 @@ pub(crate) fn files_in(folder: &Path) -> io::Result<Vec<BackupFile>> {
             if entry.file_type()?.is_dir() {
                 folders.push(path);
             } else {
-                files.push(BackupFile { path, bytes: entry.metadata()?.len() });
+                let (bytes, sha256) = (entry.metadata()?.len(), None);
+                files.push(BackupFile { path, bytes, sha256 });
             }
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// SHA-256 of what is read, in hexadecimal digits. Each piece is handed on.
+pub(crate) fn sha256(
+    mut from: impl Read,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(bytes) => {
+                hasher.update(&piece[..bytes]);
+                each(&piece[..bytes])?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ComponentHash(hasher.finalize().into()).to_string())
 }
 
 /// Whether nothing is there but perhaps an empty folder, or what is left of a copy that was cut short.

@@ -1,13 +1,14 @@
 //! Brings a backup back, into a folder of which no host knows.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail, ensure};
 use everstate_http::KEYS_FILE;
 
 use crate::backup::{
-    BACKUP_FORMAT, MANIFEST, Manifest, STATE, is_free, partial_path, publish, remove,
+    BACKUP_FORMAT, MANIFEST, Manifest, STATE, is_free, partial_path, publish, remove, sha256,
 };
 
 /// How far a restore is.
@@ -61,6 +62,7 @@ pub fn restore(
         data.display()
     );
     let data = std::path::absolute(data)?;
+    ensure!(!is_within(&data, from)?, "{} is in the backup itself", data.display());
     let parent = data.parent().context("the root cannot be a data folder")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let partial = partial_path(&data);
@@ -88,17 +90,43 @@ fn copy(
     progress: &mut impl FnMut(Progress),
 ) -> anyhow::Result<()> {
     let mut bytes_done = 0;
+    progress(Progress { bytes_done, bytes });
     for file in &manifest.files {
-        progress(Progress { bytes_done, bytes });
         let to = partial.join(&file.path);
         to.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let copied = fs::copy(from.join(&file.path), &to)
+        let before = bytes_done;
+        let sha256 = copy_file(&from.join(&file.path), &to, |copied| {
+            bytes_done += copied;
+            progress(Progress { bytes_done, bytes });
+        });
+        let sha256 = sha256
             .with_context(|| format!("cannot copy {} to {}", file.path.display(), to.display()))?;
-        ensure!(copied == file.bytes, "{} changed meanwhile", file.path.display());
-        bytes_done += copied;
+        ensure!(
+            bytes_done - before == file.bytes
+                && file.sha256.as_ref().is_none_or(|written| *written == sha256),
+            "the backup is damaged: {} is not what was written",
+            file.path.display()
+        );
     }
-    progress(Progress { bytes_done, bytes });
     Ok(())
+}
+
+/// Copies a file with its permissions; gives SHA-256 of what it copied.
+fn copy_file(from: &Path, to: &Path, mut copied: impl FnMut(u64)) -> io::Result<String> {
+    let (source, mut target) = (File::open(from)?, File::create_new(to)?);
+    target.set_permissions(source.metadata()?.permissions())?;
+    sha256(source, |piece| {
+        target.write_all(piece)?;
+        copied(piece.len() as u64);
+        Ok(())
+    })
+}
+
+/// Whether a folder, which need not exist, is or would be in another one.
+fn is_within(folder: &Path, other: &Path) -> io::Result<bool> {
+    let there = folder.ancestors().find(|ancestor| ancestor.exists());
+    let there = there.map_or(Ok(folder.to_owned()), Path::canonicalize)?;
+    Ok(there.starts_with(other.canonicalize()?))
 }
 
 /// Reads what a backup says of itself, and checks that it is all there.
@@ -156,6 +184,9 @@ mod tests {
     use super::{KEYS_FILE, Keys, Progress, restore};
     use crate::backup::{BackupFile, MANIFEST, Manifest};
 
+    /// Of `12345`.
+    const SHA256: &str = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+
     /// A backup with one file.
     fn backup(folder: &Path) -> PathBuf {
         let from = folder.join("backup");
@@ -166,7 +197,11 @@ mod tests {
             storage_format: everstate_storage::STORAGE_FORMAT,
             version: "0.1.0".to_owned(),
             created_time: "2026-01-01T00:00:00Z".to_owned(),
-            files: vec![BackupFile { path: "state/CURRENT".into(), bytes: 5 }],
+            files: vec![BackupFile {
+                path: "state/CURRENT".into(),
+                bytes: 5,
+                sha256: Some(SHA256.to_owned()),
+            }],
         };
         write(&from, &manifest);
         from
@@ -205,7 +240,7 @@ mod tests {
         let from = backup(folder.path());
         fs::write(from.join(KEYS_FILE), "{}").expect("a writable folder");
         let mut manifest = super::check(&from).expect("a backup");
-        manifest.files.push(BackupFile { path: KEYS_FILE.into(), bytes: 2 });
+        manifest.files.push(BackupFile { path: KEYS_FILE.into(), bytes: 2, sha256: None });
         write(&from, &manifest);
         for (name, keys, is_there) in [("a", Keys::OfTheBackup, true), ("b", Keys::New, false)] {
             let data = folder.path().join(name);
@@ -213,6 +248,33 @@ mod tests {
             assert_eq!(data.join(KEYS_FILE).exists(), is_there);
             assert!(data.join("state/CURRENT").exists());
         }
+    }
+
+    #[test]
+    fn file_that_is_not_what_was_written_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, data) = (backup(folder.path()), folder.path().join("data"));
+        fs::write(from.join("state/CURRENT"), "12346").expect("a writable folder");
+        let text = refusal(&from, &data);
+        assert!(text.contains("the backup is damaged: state/CURRENT is not what was"), "{text}");
+        assert!(!data.exists());
+        // Of a host that did not write down what its files had in them.
+        let text = fs::read_to_string(from.join(MANIFEST)).expect("it is there");
+        let older = text.replace(&format!(r#","sha256":"{SHA256}""#), "");
+        assert_ne!(older, text);
+        fs::write(from.join(MANIFEST), older).expect("a writable folder");
+        restore(&from, &data, Keys::OfTheBackup, |_| ()).expect("it has what can be looked at");
+    }
+
+    #[test]
+    fn folder_in_the_backup_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let from = backup(folder.path());
+        for data in ["data", "a/data", "state/../data"] {
+            let text = refusal(&from, &from.join(data));
+            assert!(text.contains("is in the backup itself"), "{text}");
+        }
+        assert!(!from.join("a").exists());
     }
 
     #[test]
