@@ -12,7 +12,9 @@ use anyhow::{Context as _, anyhow};
 use everstate_engine::TaskHub;
 use everstate_engine::clock::{Clock as _, SystemClock};
 use everstate_engine::storage::StorageError;
-use everstate_http::{AboutHost, Exposure, HttpServer, ManagementResponses, Services};
+use everstate_http::{
+    AboutHost, Exposure, HttpServer, ImportLimits, ManagementResponses, Services,
+};
 use everstate_runtime::{Runtime, RuntimeConfig};
 use everstate_storage::RocksStorage;
 use tokio::net::TcpListener;
@@ -49,6 +51,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let (listener, address) = bind(&config.listen).await?;
     let storage = open_storage(&config)?;
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
+    let import_limits = import_limits(&config.runtime);
     let of_guests = RuntimeConfig {
         activities: config.activities,
         outgoing_http: config.outgoing_http,
@@ -84,6 +87,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
         deployments: Arc::new(deployer),
         functions: Arc::new(runtime.clone()),
         clock: Arc::new(SystemClock),
+        import_limits,
         engine: Arc::new(client),
         readiness: functions.warnings(),
         routes: functions.routes(),
@@ -116,6 +120,12 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
 fn open_storage(config: &HostConfig) -> anyhow::Result<Arc<RocksStorage>> {
     data_folder::check(&config.data)?;
     Ok(Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?))
+}
+
+/// What functions could not have made does not come in by an import.
+fn import_limits(config: &RuntimeConfig) -> ImportLimits {
+    let RuntimeConfig { payload_bytes_max, entity_state_bytes_max, .. } = *config;
+    ImportLimits { payload_bytes_max, entity_state_bytes_max }
 }
 
 async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {

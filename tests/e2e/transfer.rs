@@ -165,6 +165,45 @@ async fn orchestration_that_waits_for_somebody_there_is_refused_with_the_reason(
     let (status, refusal) = import(&to, &lines, "").await?;
     assert_eq!(status, 400, "{refusal}");
     assert!(refusal["Message"].as_str().unwrap_or_default().contains("Counter"), "{refusal}");
+    // Nor is anything imported that stands before it.
+    start(&from, "Countdown", "ended", json!(0)).await?;
+    until(&from, "ended", "Completed").await?;
+    let ended = export(&from, "instances/ended").await?;
+    let (status, refusal) = import(&to, &format!("{ended}{lines}"), "").await?;
+    let line = ended.lines().count() + 2;
+    let expected = format!("Nothing was imported: line {line}: ");
+    assert_eq!(status, 400, "{refusal}");
+    assert!(refusal["Message"].as_str().unwrap_or_default().contains(&expected), "{refusal}");
+    assert!(self::status(&to, "ended").await.is_none());
+    Ok(())
+}
+
+/// The lines of an export, with another id.
+fn renamed(lines: &str, from: &str, to: &str) -> Result<String> {
+    let (header, rest) = lines.split_once('\n').context("there are several")?;
+    let header: Value = serde_json::from_str(header)?;
+    let data = header["data"].to_string();
+    let data = data.replacen(&format!(r#""id":"{from}""#), &format!(r#""id":"{to}""#), 1);
+    let crc32 = crc32fast::hash(format!("1:{data}").as_bytes());
+    Ok(format!("{{\"line\":1,\"crc32\":\"{crc32:08x}\",\"data\":{data}}}\n{rest}"))
+}
+
+#[tokio::test]
+async fn execution_that_goes_on_here_does_not_come_in_under_another_id() -> Result<()> {
+    let host = host(&[guests::MONITOR]).await?;
+    start(&host, "Remind", "a", json!(600_000)).await?;
+    until(&host, "a", "Running").await?;
+    let lines = export(&host, "instances/a").await?;
+    let again = renamed(&lines, "a", "b")?;
+    let (status, refusal) = import(&host, &again, "").await?;
+    assert_eq!(status, 409, "{refusal}");
+    let expected = "'b' is not imported: its execution goes on here already, as 'a'.";
+    assert!(refusal["Message"].as_str().unwrap_or_default().contains(expected), "{refusal}");
+    assert!(self::status(&host, "b").await.is_none());
+    assert_eq!(imported(&host, &lines, "?replace").await?, json!(["a"]));
+    host.client().post(&format!("{BASE}/instances/a/terminate"), "").await?;
+    until(&host, "a", "Terminated").await?;
+    assert_eq!(imported(&host, &again, "").await?, json!(["b"]));
     Ok(())
 }
 

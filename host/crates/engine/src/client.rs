@@ -15,12 +15,13 @@ use uuid::Uuid;
 mod check;
 mod entity;
 mod explain;
+mod exported;
 mod lifecycle;
 mod query;
 mod transfer;
 
 pub use self::entity::{EntityStatus, SignalOptions};
-pub use self::transfer::ExportedOrchestration;
+pub use self::exported::{ExportProblem, ExportedOrchestration, check_exported_entity};
 pub use crate::error::ClientError;
 use crate::guest::FoundFunction;
 use crate::lane::ReplySender;

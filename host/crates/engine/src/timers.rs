@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use everstate_types::{DelayedKey, Message, MessageKey, Timestamp};
+use everstate_types::{DelayedKey, InstanceId, Message, MessageKey, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -53,6 +53,11 @@ impl Timers {
     /// Takes a message back, if it was not delivered.
     pub(crate) fn remove(&self, key: &DelayedKey) {
         self.lock().remove(key);
+    }
+
+    /// For whom a message is that waits under this name.
+    pub(crate) fn target(&self, key: &DelayedKey) -> Option<InstanceId> {
+        self.lock().get(key).map(|message| message.target.clone())
     }
 
     /// How many messages are not due yet.

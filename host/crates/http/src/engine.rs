@@ -17,7 +17,10 @@ use everstate_engine::storage::{
     CommitSeq, EntityFilter, EntityPage, EntityQuery, InstanceFilter, InstancePage, InstanceQuery,
 };
 use everstate_engine::{Client, ClientError};
-use everstate_types::{EntityId, EntityRecord, Failure, InstanceId, Payload, TraceContext};
+use everstate_types::{
+    ComponentHash, EntityId, EntityRecord, Failure, InstanceId, OrchestrationRecord, Payload,
+    TraceContext,
+};
 
 /// An answer of the engine under way.
 pub type EngineFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -161,6 +164,12 @@ pub trait Engine: Send + Sync + fmt::Debug + 'static {
         &'a self,
         instance_id: &'a InstanceId,
     ) -> EngineAnswer<'a, Option<Box<ExportedOrchestration>>>;
+
+    /// The code with which an orchestration would go on that comes from elsewhere.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn code_of(&self, record: &OrchestrationRecord) -> Result<Option<ComponentHash>, ClientError>;
 
     /// Takes on an orchestration as it was exported.
     fn import_orchestration<'a>(
@@ -342,6 +351,10 @@ impl Engine for Client {
         instance_id: &'a InstanceId,
     ) -> EngineAnswer<'a, Option<Box<ExportedOrchestration>>> {
         Box::pin(self.export_orchestration(instance_id))
+    }
+
+    fn code_of(&self, record: &OrchestrationRecord) -> Result<Option<ComponentHash>, ClientError> {
+        self.code_of(record)
     }
 
     fn import_orchestration<'a>(

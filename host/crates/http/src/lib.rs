@@ -73,3 +73,4 @@ pub use server::{DrainTimeout, HttpServer, Services};
 pub use telemetry::{GuestLogEntry, GuestLogs, RenderMetrics, Telemetry};
 pub use template::TemplateError;
 pub use tls::{TlsConfig, TlsError};
+pub use transfer::ImportLimits;

@@ -33,6 +33,7 @@ use crate::exposure::Exposure;
 use crate::readiness::Readiness;
 use crate::routes::{SharedRoutes, is_built_in};
 use crate::telemetry::{Telemetry, UnderWay};
+use crate::transfer::ImportLimits;
 use crate::trigger::Triggers;
 
 /// How long the server waits before it accepts again when the operating system refused: mostly
@@ -52,6 +53,8 @@ pub struct Services {
     pub functions: Arc<dyn HttpFunctions>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// What is too long for an import.
+    pub import_limits: ImportLimits,
     /// Knows what is durable, the orchestrations and the entities.
     pub engine: Arc<dyn Engine>,
     /// Knows what is not as it should be.

@@ -3,7 +3,7 @@
 //! Each line says where it stands and has a checksum, so that an import can name the line that was lost,
 //! moved or damaged. Several exports may follow each other.
 
-use everstate_engine::client::ExportedOrchestration;
+use everstate_engine::client::{ExportProblem, ExportedOrchestration, check_exported_entity};
 use everstate_types::{
     ComponentHash, EntityId, EntityRecord, EventKind, HistoryEvent, InstanceId,
     OrchestrationRecord, Timestamp,
@@ -11,6 +11,10 @@ use everstate_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+pub use self::payloads::ImportLimits;
+
+mod payloads;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -103,18 +107,27 @@ pub(crate) fn write(exported: &Exported, now: Timestamp) -> Vec<u8> {
     out.text
 }
 
-/// The instances in some lines, in order.
-pub(crate) fn read(text: &[u8]) -> Result<Vec<Exported>, LineError> {
+/// An instance that some lines have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// The line that has its record.
+    pub(crate) line: usize,
+    pub(crate) exported: Exported,
+}
+
+/// The instances in some lines, in order. Each is one that a host could have exported.
+pub(crate) fn read(text: &[u8], limits: ImportLimits) -> Result<Vec<Import>, LineError> {
     let mut read = Vec::new();
     let mut under_way: Option<Reader> = None;
     let mut last = 0;
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
+    for (index, text) in text.split(|byte| *byte == b'\n').enumerate() {
+        if text.trim_ascii().is_empty() {
             continue;
         }
-        last = index + 1;
-        let at = |problem| LineError { line: index + 1, problem };
-        let (number, data) = parse(line).map_err(at)?;
+        let line = index + 1;
+        last = line;
+        let at = |problem| LineError { line, problem };
+        let (number, data) = parse(text).map_err(at)?;
         let due = under_way.as_ref().map_or(1, |reader| reader.number + 1);
         if number != due {
             return Err(at(format!("it is line {number} of its export, where {due} is due")));
@@ -122,10 +135,9 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Exported>, LineError> {
         match under_way.as_mut() {
             None => under_way = Some(Reader::begin(data).map_err(at)?),
             Some(reader) => {
-                if reader.take(data).map_err(at)?
-                    && let Some(reader) = under_way.take()
-                {
-                    read.push(reader.finish().map_err(at)?);
+                let is_last = reader.take(data, line, limits).map_err(at)?;
+                if is_last && let Some(reader) = under_way.take() {
+                    read.push(reader.finish()?);
                 }
             }
         }
@@ -175,13 +187,24 @@ fn parse(line: &[u8]) -> Result<(u64, Data), String> {
 
 /// An export that is being read.
 struct Reader {
-    kind: Kind,
-    id: String,
+    id: ExportedId,
     /// The number of the last line.
     number: u64,
-    record: Option<Value>,
+    record: Option<Record>,
     history: Vec<HistoryEvent>,
     waiting: Vec<EventKind>,
+    /// Which lines have the record and what follows it.
+    lines: Vec<usize>,
+}
+
+enum ExportedId {
+    Orchestration(InstanceId),
+    Entity(EntityId),
+}
+
+enum Record {
+    Orchestration(Box<OrchestrationRecord>),
+    Entity(Box<EntityRecord>),
 }
 
 impl Reader {
@@ -193,22 +216,24 @@ impl Reader {
         if format != FORMAT {
             return Err(format!("it has export format {format}, this version reads {FORMAT}"));
         }
-        let (history, waiting) = (Vec::new(), Vec::new());
-        Ok(Self { kind, id, number: 1, record: None, history, waiting })
+        let (history, waiting, lines) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { id: exported_id(kind, &id)?, number: 1, record: None, history, waiting, lines })
     }
 
     /// Takes in a line. True: it was the last.
-    fn take(&mut self, data: Data) -> Result<bool, String> {
+    fn take(&mut self, data: Data, line: usize, limits: ImportLimits) -> Result<bool, String> {
         self.number += 1;
-        let is_orchestration = self.kind == Kind::Orchestration;
+        let has_history = matches!(self.record, Some(Record::Orchestration(_)));
         match data {
-            Data::Record(record) if self.record.is_none() => self.record = Some(record),
-            Data::Event(event)
-                if is_orchestration && self.record.is_some() && self.waiting.is_empty() =>
-            {
+            Data::Record(record) if self.record.is_none() => {
+                self.record = Some(self.read_record(record, limits)?);
+            }
+            Data::Event(event) if has_history && self.waiting.is_empty() => {
+                limits.check_event(&event.kind)?;
                 self.history.push(event);
             }
-            Data::Waiting(kind) if is_orchestration && self.record.is_some() => {
+            Data::Waiting(kind) if has_history => {
+                limits.check_event(&kind)?;
                 self.waiting.push(kind);
             }
             Data::End { lines } if self.record.is_some() => {
@@ -220,28 +245,56 @@ impl Reader {
             }
             _ => return Err("it is not in its place".to_owned()),
         }
+        self.lines.push(line);
         Ok(false)
     }
 
-    fn finish(self) -> Result<Exported, String> {
-        let record = self.record.unwrap_or_default();
-        let bad_id = |error: &dyn std::fmt::Display| format!("its id is none: {error}");
-        match self.kind {
-            Kind::Orchestration => {
-                let id = InstanceId::orchestration(&self.id).map_err(|error| bad_id(&error))?;
+    fn read_record(&self, record: Value, limits: ImportLimits) -> Result<Record, String> {
+        match self.id {
+            ExportedId::Orchestration(_) => {
                 let record = record_from_json(record)?;
-                let (history, waiting) = (self.history, self.waiting);
-                let exported = ExportedOrchestration { record, history, waiting };
-                Ok(Exported::Orchestration(id, Box::new(exported)))
+                limits.check_record(&record)?;
+                Ok(Record::Orchestration(Box::new(record)))
             }
-            Kind::Entity => {
-                let parts = self.id.strip_prefix('@').and_then(|rest| rest.split_once('@'));
-                let (name, key) = parts.ok_or_else(|| bad_id(&self.id))?;
-                let id = EntityId::new(name, key).map_err(|error| bad_id(&error))?;
-                let record = serde_json::from_value(record)
+            ExportedId::Entity(_) => {
+                let record: EntityRecord = serde_json::from_value(record)
                     .map_err(|error| format!("its record cannot be read: {error}"))?;
-                Ok(Exported::Entity(id, Box::new(record)))
+                limits.check_entity(&record)?;
+                check_exported_entity(&record)?;
+                Ok(Record::Entity(Box::new(record)))
             }
+        }
+    }
+
+    fn finish(self) -> Result<Import, LineError> {
+        let Self { id, record, history, waiting, lines, .. } = self;
+        let line = lines.first().copied().unwrap_or_default();
+        let exported = match (id, record) {
+            (ExportedId::Orchestration(id), Some(Record::Orchestration(record))) => {
+                let exported = ExportedOrchestration { record: *record, history, waiting };
+                exported.check().map_err(|ExportProblem { event, reason }| {
+                    let at = event.and_then(|event| lines.get(event + 1)).copied();
+                    LineError { line: at.unwrap_or(line), problem: reason }
+                })?;
+                Exported::Orchestration(id, Box::new(exported))
+            }
+            (ExportedId::Entity(id), Some(Record::Entity(record))) => Exported::Entity(id, record),
+            _ => return Err(LineError { line, problem: "it has no record".to_owned() }),
+        };
+        Ok(Import { line, exported })
+    }
+}
+
+fn exported_id(kind: Kind, id: &str) -> Result<ExportedId, String> {
+    let bad_id = |error: &dyn std::fmt::Display| format!("its id is none: {error}");
+    match kind {
+        Kind::Orchestration => InstanceId::orchestration(id)
+            .map(ExportedId::Orchestration)
+            .map_err(|error| bad_id(&error)),
+        Kind::Entity => {
+            let parts = id.strip_prefix('@').and_then(|rest| rest.split_once('@'));
+            let (name, key) = parts.ok_or_else(|| bad_id(&id))?;
+            EntityId::new(name, key).map(ExportedId::Entity).map_err(|error| bad_id(&error))
         }
     }
 }
@@ -260,7 +313,12 @@ fn record_from_json(mut value: Value) -> Result<OrchestrationRecord, String> {
             ComponentHash::from_hex(text).ok_or_else(|| format!("`{text}` is no component"))?;
         value["component"] = json!(component);
     }
-    serde_json::from_value(value).map_err(|error| format!("its record cannot be read: {error}"))
+    let record: OrchestrationRecord = serde_json::from_value(value)
+        .map_err(|error| format!("its record cannot be read: {error}"))?;
+    match record.trace {
+        None => Ok(record),
+        Some(_) => Err("its trace belongs to another host".to_owned()),
+    }
 }
 
 /// A record without what belongs to this host: its lock, and where a large value is stored.

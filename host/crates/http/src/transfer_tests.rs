@@ -8,7 +8,14 @@ use everstate_types::{
 };
 use uuid::Uuid;
 
-use super::{Exported, checksum, read, write};
+use super::{Exported, ImportLimits, LineError, checksum, write};
+
+const LIMITS: ImportLimits = ImportLimits { payload_bytes_max: 64, entity_state_bytes_max: 32 };
+
+fn read(text: &[u8]) -> Result<Vec<Exported>, LineError> {
+    let imports = super::read(text, LIMITS)?;
+    Ok(imports.into_iter().map(|import| import.exported).collect())
+}
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -65,6 +72,12 @@ fn lines(exported: &Exported) -> Vec<String> {
 
 fn problem(lines: &[String]) -> String {
     read(lines.join("\n").as_bytes()).expect_err("it is damaged").to_string()
+}
+
+/// A line with a checksum that is right.
+fn sealed(number: u64, data: &str) -> String {
+    let crc32 = checksum(number, data);
+    format!(r#"{{"line":{number},"crc32":"{crc32}","data":{data}}}"#)
 }
 
 #[test]
@@ -148,10 +161,6 @@ fn every_flipped_bit_and_every_missing_line_is_named() {
 
 #[test]
 fn lines_that_do_not_belong_together_are_refused() {
-    let sealed = |number: u64, data: &str| {
-        let crc32 = checksum(number, data);
-        format!(r#"{{"line":{number},"crc32":"{crc32}","data":{data}}}"#)
-    };
     let good = lines(&entity());
     for (at, data, expected) in [
         (0, r#"{"end":{"lines":0}}"#, "line 1: an export does not begin so"),
@@ -166,7 +175,7 @@ fn lines_that_do_not_belong_together_are_refused() {
             "line 2: it is not in its place",
         ),
         (1, r#"{"unknown":{}}"#, "line 2: this version cannot read it"),
-        (1, r#"{"record":{}}"#, "line 3: its record cannot be read"),
+        (1, r#"{"record":{}}"#, "line 2: its record cannot be read"),
         (2, r#"{"end":{"lines":2}}"#, "line 3: there are 1 lines between, 2 were written"),
     ] {
         let mut bad = good.clone();
@@ -183,6 +192,77 @@ fn lines_that_do_not_belong_together_are_refused() {
             &format!(r#"{{"export":{{"format":1,"kind":"{kind}","id":"{id}","exportedTime":1}}}}"#),
         );
         let found = problem(&bad);
-        assert!(found.contains("its id is none"), "{id}: {found}");
+        assert!(found.starts_with("line 1: its id is none"), "{id}: {found}");
+    }
+}
+
+/// Whoever makes lines can make checksums, too.
+#[test]
+fn what_no_host_could_have_exported_is_refused_by_its_line() {
+    let long = format!("\\\"{}\\\"", "x".repeat(100));
+    let long_input = format!(r#""input":"{long}""#);
+    let long_state = format!(r#""value":"{long}""#);
+    let input = r#""input":"{\"a\": 1.50}""#;
+    let end_of_time = r#""updated_at":18446744073709551615"#;
+    let output = r#""output":"7""#;
+    for (exported, line, from, to, expected) in [
+        (orchestration(), 2, input, r#""input":"{""#, "its input is no JSON"),
+        (orchestration(), 2, input, &*long_input, "its input has 102 bytes, limits.payload"),
+        (
+            orchestration(),
+            2,
+            r#""custom_status":null"#,
+            r#""custom_status":"{""#,
+            "its custom status is",
+        ),
+        (orchestration(), 2, r#""output":null"#, r#""output":"{""#, "its output is no JSON"),
+        (orchestration(), 2, r#""output":null"#, output, "it is Running and has an output"),
+        (orchestration(), 2, "Running", "Pending", "it is Pending and has begun"),
+        (orchestration(), 2, "Running", "Completed", "its history does not fit"),
+        (orchestration(), 2, r#""updated_at":3"#, end_of_time, "its times are none"),
+        (orchestration(), 2, r#""created_at":1"#, r#""created_at":9"#, "its times are none"),
+        (orchestration(), 2, r#""rewinds""#, r#""foo":1,"rewinds""#, "unknown field `foo`"),
+        (orchestration(), 3, r#""timestamp""#, r#""foo":1,"timestamp""#, "unknown field `foo`"),
+        (orchestration(), 4, r#""fire_at""#, r#""foo":1,"fire_at""#, "unknown field `foo`"),
+        (
+            orchestration(),
+            4,
+            r#""timestamp":2"#,
+            r#""timestamp":1"#,
+            "is older than the one before",
+        ),
+        (orchestration(), 5, r#""input":"\"é\"""#, r#""input":"é""#, "its payload is no JSON"),
+        (orchestration(), 5, "EventRaised", "EventSent", "missing field"),
+        (entity(), 2, r#""value":"7""#, r#""value":"{""#, "its state is no JSON"),
+        (entity(), 2, r#""value":"7""#, r#""value":"null""#, "it has no state"),
+        (entity(), 2, r#""value":"7""#, r#""value":null"#, "it has no state"),
+        (
+            entity(),
+            2,
+            r#""value":"7""#,
+            &*long_state,
+            "its state has 102 bytes, limits.entity_state",
+        ),
+        (entity(), 2, r#""\"eve\"""#, r#""{""#, "its field `owner` is no JSON"),
+        (entity(), 2, r#""version""#, r#""foo":1,"version""#, "unknown field `foo`"),
+        (entity(), 2, r#""large":null"#, r#""large":5"#, "belong to another host"),
+        (
+            entity(),
+            2,
+            r#""last_operation_at":5"#,
+            r#""last_operation_at":253402300800000"#,
+            "is none",
+        ),
+    ] {
+        let mut bad = lines(&exported);
+        let (_, data) = bad[line - 1].split_once(r#""data":"#).expect("a line has data");
+        let data = &data[..data.len() - 1];
+        assert!(data.contains(from), "{from} in {data}");
+        bad[line - 1] = sealed(line as u64, &data.replacen(from, to, 1));
+        // Behind another one: lines are those of the body.
+        let good = lines(&entity());
+        let found = problem(&[good.clone(), bad].concat());
+        assert!(found.starts_with(&format!("line {}: ", good.len() + line)), "{to}: {found}");
+        assert!(found.contains(expected), "{to}: {found}");
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What went wrong in a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// A short machine-readable class, for instance `EntityOperationFailed`.
     pub error_type: String,
@@ -22,6 +23,7 @@ pub struct Failure {
 
 /// One link of the chain of causes below a [`Failure`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InnerFailure {
     /// As in [`Failure::error_type`].
     pub error_type: String,

@@ -20,6 +20,7 @@ pub const NO_EVENT_ID: i32 = -1;
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HistoryEvent {
     /// The number of the action that this event confirms, or [`NO_EVENT_ID`].
     pub event_id: i32,
@@ -58,6 +59,7 @@ pub enum OrchestrationStatus {
 
 /// What happened. Stored: new kinds are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum EventKind {
     /// The first event: who was started, with what.
     ExecutionStarted {
@@ -298,6 +300,42 @@ impl EventKind {
             | Self::EntityLockGranted { scheduled_id, .. } => Some(*scheduled_id),
             Self::TimerFired { timer_id, .. } => Some(*timer_id),
             _ => None,
+        }
+    }
+
+    /// The payloads in it.
+    #[must_use]
+    pub fn payloads(&self) -> Vec<&Payload> {
+        match self {
+            Self::ExecutionStarted { input, .. }
+            | Self::ActivityScheduled { input, .. }
+            | Self::SubOrchestrationCreated { input, .. }
+            | Self::EventSent { input, .. }
+            | Self::EventRaised { input, .. }
+            | Self::ContinuedAsNew { input }
+            | Self::OrchestrationStartSent { input, .. } => vec![input],
+            Self::ActivityCompleted { result, .. }
+            | Self::SubOrchestrationCompleted { result, .. } => vec![result],
+            Self::HistoryState { state } => vec![state],
+            Self::ExecutionCompleted { result: payload, .. }
+            | Self::ExecutionTerminated { reason: payload, .. }
+            | Self::EntityOperationSignaled { input: payload, .. }
+            | Self::EntityOperationCalled { input: payload, .. }
+            | Self::EntityOperationCompleted { output: payload, .. } => payload.iter().collect(),
+            Self::ActivityFailed { .. }
+            | Self::SubOrchestrationFailed { .. }
+            | Self::TimerCreated { .. }
+            | Self::TimerFired { .. }
+            | Self::OrchestratorStarted
+            | Self::OrchestratorCompleted
+            | Self::GenericEvent { .. }
+            | Self::ExecutionSuspended { .. }
+            | Self::ExecutionResumed { .. }
+            | Self::ExecutionRewound { .. }
+            | Self::EntityOperationFailed { .. }
+            | Self::EntityLockRequested { .. }
+            | Self::EntityLockGranted { .. }
+            | Self::EntityUnlockSent { .. } => Vec::new(),
         }
     }
 }

@@ -121,6 +121,7 @@ impl fmt::Debug for InstanceId {
 
 /// Names one entity: the function in lower case, and a key. Shown as `@register@1`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EntityId {
     name: Arc<str>,
     key: Arc<str>,

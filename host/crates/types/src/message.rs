@@ -70,6 +70,7 @@ pub struct ReplyAddress {
 
 /// The orchestration that waits for the end of a child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ParentInstance {
     /// The parent.
     pub instance_id: InstanceId,

@@ -1,4 +1,5 @@
-//! What is stored of an instance. These are storage formats: see docs/storage-format.md.
+//! What is stored of an instance. These are storage formats: see docs/storage-format.md. As JSON they are in
+//! exports, where a field that is unknown is refused: it would be lost.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ pub type Tags = Vec<(String, String)>;
 
 /// What is stored of an orchestration, beside its history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OrchestrationRecord {
     /// The orchestrator.
     pub name: FunctionName,
@@ -81,6 +83,7 @@ impl OrchestrationRecord {
 
 /// What is stored of an entity. One that has neither state nor lock is not stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EntityRecord {
     /// What its operations see and change.
     pub state: EntityState,
@@ -106,6 +109,7 @@ impl EntityRecord {
 /// What an operation of an entity may change. Without a value the entity does not exist, and all else
 /// is as in the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EntityState {
     /// The state; `None`: it does not exist.
     pub value: Option<Payload>,
@@ -120,6 +124,7 @@ pub struct EntityState {
 
 /// The delayed message of an entity that looks whether it was used lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expiry {
     /// When it is due.
     pub due: Timestamp,
@@ -129,6 +134,7 @@ pub struct Expiry {
 
 /// An entity is held by an orchestration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EntityLock {
     /// The orchestration.
     pub instance_id: InstanceId,

@@ -18,6 +18,9 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The last moment whose year has four digits, as every reader of a time expects.
+    pub const LAST_WRITABLE: Self = Self(253_402_300_799_999);
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_millis(self) -> u64 {

@@ -2,26 +2,14 @@
 
 use std::sync::Arc;
 
-use everstate_types::limits::TAGS_MAX;
 use everstate_types::{
-    EntityId, EntityRecord, EventKind, FunctionKind, FunctionName, HistoryEvent, InstanceId,
-    OrchestrationRecord, check_history,
+    ComponentHash, EntityId, EntityRecord, FunctionKind, InstanceId, OrchestrationRecord, Payload,
 };
 
+use super::exported::{ExportedOrchestration, check_exported_entity};
 use super::{Client, Observed, refusal};
 use crate::error::ClientError;
-use crate::partition::{Reply, Request, Transfer};
-
-/// All that another host needs to go on with an orchestration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportedOrchestration {
-    /// What is stored of it.
-    pub record: OrchestrationRecord,
-    /// The history of its current execution, oldest event first.
-    pub history: Vec<HistoryEvent>,
-    /// What has come in and no turn has taken up, as the events that it will become.
-    pub waiting: Vec<EventKind>,
-}
+use crate::partition::{Reply, Request, Transfer, delayed_of};
 
 impl Client {
     /// An orchestration as another host could take it; `None` if there is none of that id.
@@ -56,10 +44,9 @@ impl Client {
         is_replacing: bool,
     ) -> Result<Observed<()>, ClientError> {
         self.admit(instance_id)?;
-        check(&exported).map_err(ClientError::InvalidArgument)?;
-        if !exported.record.status.is_finished() {
-            self.find_code(&mut exported.record)?;
-        }
+        exported.check().map_err(|problem| ClientError::InvalidArgument(problem.reason))?;
+        exported.record.component = self.code_of(&exported.record)?;
+        self.refuse_running_elsewhere(instance_id, &exported)?;
         let instance_id = instance_id.clone();
         let transfer =
             |reply_to| Transfer::Orchestration { instance_id, exported, is_replacing, reply_to };
@@ -81,10 +68,9 @@ impl Client {
     ) -> Result<Observed<()>, ClientError> {
         let instance_id = entity.instance_id();
         self.admit(&instance_id)?;
-        let Some(value) = record.state.value.clone() else {
-            let problem = format!("'{instance_id}' has no state");
-            return Err(ClientError::InvalidArgument(problem));
-        };
+        let problem = |reason| ClientError::InvalidArgument(format!("'{instance_id}': {reason}"));
+        check_exported_entity(&record).map_err(problem)?;
+        let value = record.state.value.clone().unwrap_or_else(Payload::null);
         let storage = Arc::clone(&self.node.storage);
         let stored = tokio::task::spawn_blocking(move || storage.store_large(&value)).await;
         record.large = match stored.map_err(|_| ClientError::Stopping)? {
@@ -99,18 +85,42 @@ impl Client {
         accepted(answer)
     }
 
-    /// Pins a record to the newest code, if the host does not have the code that it is pinned to.
-    fn find_code(&self, record: &mut OrchestrationRecord) -> Result<(), ClientError> {
+    /// The code with which an orchestration goes on that comes from elsewhere: the one that it is pinned to,
+    /// or the newest if the host does not have that. One that has ended needs none.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn code_of(
+        &self,
+        record: &OrchestrationRecord,
+    ) -> Result<Option<ComponentHash>, ClientError> {
         let executor = &self.node.executor;
-        if record.component.is_some_and(|component| executor.has_component(component)) {
-            return Ok(());
+        let has_code = |component| executor.has_component(component);
+        if record.status.is_finished() || record.component.is_some_and(has_code) {
+            return Ok(record.component);
         }
         let (kind, name) = (FunctionKind::Orchestrator, record.name.as_str());
         let Some(found) = executor.find(kind, name) else {
             return Err(ClientError::FunctionNotFound { kind, name: name.to_owned() });
         };
-        record.component = Some(found.component);
-        Ok(())
+        Ok(Some(found.component))
+    }
+
+    /// Refuses an execution that goes on here under another id: the timers of both would have the same
+    /// rows.
+    fn refuse_running_elsewhere(
+        &self,
+        instance_id: &InstanceId,
+        exported: &ExportedOrchestration,
+    ) -> Result<(), ClientError> {
+        let timers = &self.node.timers;
+        let holders = delayed_of(exported).into_iter().filter_map(|key| timers.target(&key));
+        match holders.into_iter().find(|holder| holder != instance_id) {
+            None => Ok(()),
+            Some(holder) => Err(ClientError::Conflict(format!(
+                "'{instance_id}' is not imported: its execution goes on here already, as '{holder}'."
+            ))),
+        }
     }
 }
 
@@ -119,70 +129,4 @@ fn accepted(answer: Observed<Reply>) -> Result<Observed<()>, ClientError> {
         Reply::Accepted => Ok(Observed { value: (), seq: answer.seq }),
         other => Err(refusal(other)),
     }
-}
-
-/// Why this could not have been exported by any host.
-fn check(exported: &ExportedOrchestration) -> Result<(), String> {
-    let ExportedOrchestration { record, history, waiting } = exported;
-    if FunctionName::new(record.name.as_str()).is_err() {
-        return Err(format!("`{}` is no name of an orchestrator", record.name));
-    }
-    if record.tags.len() > TAGS_MAX {
-        return Err(format!("it has {} tags, more than {TAGS_MAX}", record.tags.len()));
-    }
-    check_history(record, history)
-        .map_err(|problem| format!("its history does not fit: {problem}"))?;
-    let kinds = history.iter().map(|event| &event.kind).chain(waiting);
-    for kind in kinds {
-        let is_good = match kind {
-            EventKind::SubOrchestrationCreated { instance_id, .. }
-            | EventKind::OrchestrationStartSent { instance_id, .. }
-            | EventKind::EventSent { instance_id, .. } => {
-                InstanceId::orchestration(instance_id.as_str()).is_ok()
-            }
-            EventKind::EntityOperationCalled { entity, .. }
-            | EventKind::EntityOperationSignaled { entity, .. }
-            | EventKind::EntityUnlockSent { entity, .. } => is_entity(entity),
-            EventKind::EntityLockRequested { lock_set, .. } => lock_set.iter().all(is_entity),
-            _ => true,
-        };
-        if !is_good {
-            return Err("an id in its history is none".to_owned());
-        }
-    }
-    check_waiting(exported)
-}
-
-fn is_entity(entity: &EntityId) -> bool {
-    EntityId::new(entity.name(), entity.key()).is_ok_and(|good| good == *entity)
-}
-
-/// What waits has to be what could come next.
-fn check_waiting(exported: &ExportedOrchestration) -> Result<(), String> {
-    let ExportedOrchestration { record, history, waiting } = exported;
-    if record.status.is_finished() && !waiting.is_empty() {
-        return Err("it has ended, and something waits for it".to_owned());
-    }
-    let now = record.updated_at;
-    let mut longer = history.clone();
-    longer.extend(waiting.iter().map(|kind| HistoryEvent::new(now, kind.clone())));
-    let last = history.last().map_or(now, |event| event.timestamp);
-    if last > now {
-        return Err("its history is younger than its record".to_owned());
-    }
-    let is_taken_in = |kind: &EventKind| {
-        !matches!(
-            kind,
-            EventKind::OrchestratorStarted
-                | EventKind::OrchestratorCompleted
-                | EventKind::ExecutionCompleted { .. }
-                | EventKind::ExecutionTerminated { .. }
-                | EventKind::ContinuedAsNew { .. }
-        )
-    };
-    if !waiting.iter().all(is_taken_in) {
-        return Err("what waits for it is nothing that comes in".to_owned());
-    }
-    check_history(record, &longer)
-        .map_err(|problem| format!("what waits for it does not fit: {problem}"))
 }

@@ -33,7 +33,8 @@ pub use self::input::{
     ActivityRef, Effects, EntityRead, Fact, Gate, Input, LifecycleChange, OperationCall, Reply,
     ReplyTo, Request, Seen, StartRequest, Stopped, Transfer, WaitFor, Work,
 };
-pub use self::orchestration::{Explained, OpenReason, SoughtLock};
+pub(crate) use self::orchestration::delayed_of;
+pub use self::orchestration::{Explained, OpenReason, SoughtLock, open_timers};
 use self::slot::{EntitySlot, OrchestrationSlot, Slot, SlotState};
 use crate::clock::ExactTime;
 use crate::commit::Change;

@@ -14,7 +14,7 @@ use super::doc::{
 use super::{Access, Api, ApiCall, ApiRoute, Base, Module};
 use crate::config::HttpConfig;
 use crate::error::ApiError;
-use crate::transfer::{self, Exported};
+use crate::transfer::{self, Exported, Import};
 
 /// The content type of JSON lines.
 const LINES: &str = "application/x-ndjson";
@@ -91,12 +91,13 @@ const ROUTES: &[ApiRoute] = &[
                 ResponseDoc::new(200, "They are here, durably.", Content::Json("Imported")),
                 ResponseDoc::error(
                     400,
-                    "A line is damaged or missing, or what they say does not fit; nothing was imported.",
+                    "A line is damaged or missing, what one says does not fit or is too long, or there is no \
+                     such orchestrator here; nothing was imported.",
                 ),
                 ResponseDoc::error(
                     409,
-                    "The named one is alive here, has a state, or waits for something elsewhere. Those \
-                     before it were imported.",
+                    "The named one is alive here, has a state, or waits for something elsewhere; or its \
+                     execution goes on here under another id. Those before it were imported.",
                 ),
             ],
         },
@@ -137,17 +138,24 @@ async fn import(api: &Api, mut call: ApiCall) -> Result<Response, ApiError> {
         ..HttpConfig::clone(&api.config)
     };
     let body = call.read_body_within(&config).await?;
-    let instances = transfer::read(&body)
+    let instances = transfer::read(&body, api.services.import_limits)
         .map_err(|error| ApiError::bad_request(format!("Nothing was imported: {error}.")))?;
     drop(body);
+    let engine = &api.services.engine;
+    for Import { line, exported } in &instances {
+        if let Exported::Orchestration(_, exported) = exported {
+            let refused =
+                |error| ApiError::from(error).about(&format!("Nothing was imported: line {line}"));
+            engine.code_of(&exported.record).map_err(refused)?;
+        }
+    }
     if instances.is_empty() {
         return Err(ApiError::bad_request("There is no export in the body."));
     }
     let is_replacing = call.query().is_set("replace");
-    let engine = &api.services.engine;
     let mut imported = Vec::new();
-    for instance in instances {
-        let (id, done) = match instance {
+    for Import { exported, .. } in instances {
+        let (id, done) = match exported {
             Exported::Orchestration(id, exported) => {
                 let done = engine.import_orchestration(&id, exported, is_replacing).await;
                 (id.to_string(), done)

@@ -31,7 +31,9 @@ use everstate_types::{
 pub(super) use self::actions::{entity_start, start_message};
 pub use self::explain::{Explained, OpenReason, SoughtLock};
 pub(super) use self::open::OpenActions;
+pub use self::open::open_timers;
 pub(super) use self::section::Section;
+pub(crate) use self::transfer::delayed_of;
 pub(super) use self::waiting::Closings;
 use super::input::{ActivityRef, Effects, Fact, Reply, ReplyTo, Request, StartRequest, Work};
 use super::slot::{Orchestration, OrchestrationSlot, RunningTurn, Waiter};

@@ -153,6 +153,20 @@ impl OpenActions {
     }
 }
 
+/// The delayed messages of the timers that a history leaves open. One that has ended has none.
+#[must_use]
+pub fn open_timers(record: &OrchestrationRecord, history: &[HistoryEvent]) -> Vec<DelayedKey> {
+    if record.status.is_finished() {
+        return Vec::new();
+    }
+    let open = OpenActions::of(record, history).in_order();
+    let timer = |open: OpenAction| match open.kind {
+        OpenKind::Timer(due) => Some(DelayedKey { due, guid: open.request_id }),
+        _ => None,
+    };
+    open.into_iter().filter_map(|(_, open)| timer(open)).collect()
+}
+
 fn taken_back(due: Timestamp, guid: RequestId) -> Change {
     Change::Consumed(MessageKey::Delayed(DelayedKey { due, guid }))
 }

@@ -6,14 +6,16 @@
 //! a parent that waits) cannot be asked for again, so such an orchestration is refused.
 
 use everstate_types::{
-    EventKind, ExecutionStart, InstanceId, Message, MessageBody, OrchestrationRecord, Payload,
+    DelayedKey, EventKind, ExecutionStart, InstanceId, Message, MessageBody, OrchestrationRecord,
+    Payload,
 };
 
 use super::super::input::{Effects, Reply, ReplyTo, Transfer};
 use super::super::slot::{Orchestration, OrchestrationSlot};
 use super::super::{Moment, SlotTurn};
 use super::events::completion;
-use super::open::OpenKind;
+use super::has_begun;
+use super::open::{OpenKind, open_timers};
 use crate::client::ExportedOrchestration;
 use crate::commit::Change;
 use crate::error::ClientError;
@@ -111,6 +113,18 @@ impl<R: ReplyTo> OrchestrationSlot<R> {
         self.state = Some(Box::new(next));
         Ok(())
     }
+}
+
+/// The names of the delayed messages that an orchestration has which comes from elsewhere: its timers, or
+/// its start.
+pub(crate) fn delayed_of(exported: &ExportedOrchestration) -> Vec<DelayedKey> {
+    let ExportedOrchestration { record, history, waiting: _ } = exported;
+    let mut delayed = open_timers(record, history);
+    if !record.status.is_finished() && !has_begun(record, history) {
+        let guid = record.execution_id.guid();
+        delayed.extend(record.scheduled_start.map(|due| DelayedKey { due, guid }));
+    }
+    delayed
 }
 
 impl Orchestration {

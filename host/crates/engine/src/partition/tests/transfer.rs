@@ -5,7 +5,7 @@ use everstate_types::{
     Payload, RuntimeStatus, Timestamp,
 };
 
-use super::super::{Input, Reply, Request, Transfer};
+use super::super::{Input, Reply, Request, Transfer, delayed_of};
 use super::{
     Bench, Caller, Turn, call_register, completes, gives, kind, orchestration, register, state_of,
     waits,
@@ -83,6 +83,8 @@ fn what_can_be_asked_for_again_is_and_the_history_stays() {
     // The same activity, with the same idempotency key, and the same timer.
     assert_eq!(imported.effects.sent, asked.effects.sent);
     assert_eq!(imported.effects.delayed, asked.effects.delayed);
+    let names: Vec<_> = imported.effects.delayed.iter().map(|(name, _)| *name).collect();
+    assert_eq!((delayed_of(&exported), names.len()), (names, 1));
     let [Change::Orchestration(_, row)] = imported.changes.as_slice() else {
         panic!("a row, not {:?}", imported.changes)
     };

@@ -20,8 +20,8 @@ use everstate_engine::storage::{
 };
 use everstate_http::{Engine, EngineAnswer, EngineFuture};
 use everstate_types::{
-    EntityId, EntityRecord, ExecutionId, Failure, FunctionName, InstanceId, OrchestrationRecord,
-    Payload, RuntimeStatus, Timestamp, TraceContext,
+    ComponentHash, EntityId, EntityRecord, ExecutionId, Failure, FunctionName, InstanceId,
+    OrchestrationRecord, Payload, RuntimeStatus, Timestamp, TraceContext,
 };
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -361,6 +361,10 @@ impl Engine for FakeEngine {
         Box::pin(
             async move { Ok(Observed { value: is_there.then(|| Box::new(exported)), seq: SEQ }) },
         )
+    }
+
+    fn code_of(&self, record: &OrchestrationRecord) -> Result<Option<ComponentHash>, ClientError> {
+        Ok(record.component)
     }
 
     fn import_orchestration<'a>(

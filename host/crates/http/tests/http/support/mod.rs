@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use everstate_engine::clock::{Clock, ExactTime};
 use everstate_http::{
-    AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, RouteEntry, RouteTable,
-    Services, SharedRoutes, SharedWarnings, TlsConfig,
+    AboutHost, CorsConfig, DrainTimeout, Exposure, HttpConfig, HttpServer, ImportLimits,
+    RouteEntry, RouteTable, Services, SharedRoutes, SharedWarnings, TlsConfig,
 };
 use everstate_types::{AuthorizationLevel, ComponentHash, FunctionName, Timestamp};
 use tempfile::TempDir;
@@ -96,6 +96,10 @@ impl TestServer {
             exposure,
             functions: functions.clone(),
             clock: Arc::new(FakeClock),
+            import_limits: ImportLimits {
+                payload_bytes_max: 16 << 20,
+                entity_state_bytes_max: 64 << 20,
+            },
             engine: engine.clone(),
             readiness: warnings.clone(),
             routes: Arc::clone(&routes),
