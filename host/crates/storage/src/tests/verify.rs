@@ -3,14 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+use everstate_engine::partition::open_timers;
 use everstate_engine::storage::{CommitBatch, Storage};
 use everstate_types::{
-    ComponentHash, EventKind, InstanceId, MessageBody, MessageId, Payload, RuntimeStatus,
+    ComponentHash, DelayedKey, EntityLock, EntityRecord, EventKind, InstanceId, MessageBody,
+    MessageId, Payload, RuntimeStatus,
 };
 
 use super::{
     after, both_turns, commit, delayed_key, entity_id, entity_record, execution, first_turn,
-    last_turn, message, messages_batch, new_entity_row, open, orchestration_batch,
+    last_turn, lock, message, messages_batch, new_entity_row, open, orchestration_batch,
     orchestration_id, record, row, time, timer_message, write_entity,
 };
 use crate::key::{self, Family, Row};
@@ -31,13 +33,18 @@ fn damaged(damage: impl FnOnce(&RocksStorage)) -> tempfile::TempDir {
     commit(&storage, orchestration_batch(1, row(RuntimeStatus::Running, 0, first_turn())));
     write_entity(&storage, Some(entity_record("1")));
     commit(&storage, messages_batch(&[5, 6], &[], Some(5)));
-    let delayed = vec![(delayed_key(9, 5), timer_message(0))];
+    let delayed = vec![(timer(), timer_message(0))];
     let delayed_low = Some(time(3));
     commit(&storage, CommitBatch { delayed, delayed_low, ..CommitBatch::default() });
     damage(&storage);
     storage.sync().unwrap();
     drop(storage);
     folder
+}
+
+/// The timer that the orchestration waits for.
+fn timer() -> DelayedKey {
+    open_timers(&record(RuntimeStatus::Running), &first_turn())[0]
 }
 
 fn put(storage: &RocksStorage, family: Family, key: &[u8], value: &[u8]) {
@@ -271,6 +278,25 @@ fn folder_that_cannot_be_written_is_examined() {
     fs::remove_file(folder.path().join("LOCK")).unwrap();
     assert_eq!(problems(folder.path()), [""; 0]);
     assert!(!folder.path().join("LOCK").exists());
+}
+
+#[test]
+fn timer_that_is_missing_and_holder_that_is_missing_are_named() {
+    let folder = damaged(|storage| delete(storage, Family::Timers, &key::delayed(timer())));
+    let expected = "the stored instance `transfer-1` waits for a timer, due 1970-01-01T00:00:00Z, that is \
+                    not stored";
+    assert_eq!(problems(folder.path()), [expected]);
+    let locked = |lock: EntityLock| {
+        damaged(|storage| {
+            let record = EntityRecord { lock: Some(lock), ..entity_record("1") };
+            write_entity(storage, Some(record));
+        })
+    };
+    assert_eq!(problems(locked(lock()).path()), [""; 0]);
+    let instance_id = InstanceId::orchestration("gone").unwrap();
+    let folder = locked(EntityLock { instance_id, ..lock() });
+    let expected = "the stored instance `@register@1` is held by `gone`, which is not stored";
+    assert_eq!(problems(folder.path()), [expected]);
 }
 
 #[test]

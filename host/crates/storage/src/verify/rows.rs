@@ -1,7 +1,8 @@
 //! Instances and their histories: each row is decoded, each history compared with its record.
 
+use everstate_engine::partition::open_timers;
 use everstate_types::{
-    EntityId, EntityRecord, ExecutionId, HistoryEvent, InstanceId, OrchestrationRecord,
+    EntityId, EntityLock, EntityRecord, ExecutionId, HistoryEvent, InstanceId, OrchestrationRecord,
     check_history,
 };
 use rocksdb::ReadOptions;
@@ -49,6 +50,9 @@ impl Examination<'_> {
             self.report.counts.entities += 1;
         }
         let Some(record) = self.note(decode::<EntityRecord>(row, key, value)) else { return };
+        if let Some(lock) = &record.lock {
+            self.look_at_holder(row, lock);
+        }
         if let Some(large) = record.large {
             self.report.counts.large_values += 1;
             self.referred.insert(large);
@@ -92,6 +96,24 @@ impl Examination<'_> {
         if let Err(problem) = check_history(record, history) {
             let row = Row::History(id);
             self.report.add_problem(format!("{row} does not fit: {problem}"));
+            return;
+        }
+        for timer in open_timers(record, history) {
+            let row = self.db.get_pinned_cf(family(self.db, Family::Timers), key::delayed(timer));
+            if let Some(None) = self.note(row.map_err(read_error)) {
+                let (row, due) = (Row::Instance(id), timer.due);
+                let problem = format!("{row} waits for a timer, due {due}, that is not stored");
+                self.report.add_problem(problem);
+            }
+        }
+    }
+
+    /// Looks for who holds an entity.
+    fn look_at_holder(&mut self, row: Row<'_>, lock: &EntityLock) {
+        // A row that is damaged is noted where it is.
+        if let Ok(None) = self.examined(&lock.instance_id) {
+            let holder = &lock.instance_id;
+            self.report.add_problem(format!("{row} is held by `{holder}`, which is not stored"));
         }
     }
 
