@@ -6,11 +6,11 @@ mod pick;
 use std::rc::Rc;
 
 use everstate_engine::partition::{
-    LifecycleChange, OperationCall, Reply, Request, StartRequest, WaitFor,
+    LifecycleChange, OperationCall, Reply, Request, StartRequest, Transfer, WaitFor,
 };
 use everstate_types::{
-    ExecutionId, ExecutionStart, FunctionName, InstanceId, Payload, RequestId, RuntimeStatus,
-    Timestamp,
+    ExecutionId, ExecutionStart, FunctionName, InstanceId, OrchestrationRecord, Payload, RequestId,
+    RuntimeStatus, Timestamp,
 };
 use rand::RngExt as _;
 
@@ -66,7 +66,12 @@ impl World {
                 Request::Wait { instance_id: orchestration(id), wait_for: *wait_for, reply_to }
             }
             Operation::Look { id } => {
-                Request::GetStatus { instance_id: orchestration(id), reply_to }
+                let instance_id = orchestration(id);
+                // An export is a look at everything.
+                match self.rng.random_bool(0.3) {
+                    true => Request::Transfer(Box::new(Transfer::Export { instance_id, reply_to })),
+                    false => Request::GetStatus { instance_id, reply_to },
+                }
             }
             Operation::Query { .. } => panic!("a query asks no instance"),
             Operation::Append { .. } | Operation::List { .. } | Operation::Lease { .. } => {
@@ -131,14 +136,14 @@ impl World {
                 Told::Tokens(value.map(|value| tokens(value.as_str())).unwrap_or_default())
             }
             Reply::LockBroken(_) | Reply::EntityPurged(_) => Told::Accepted,
-            Reply::Explained(_) | Reply::Exported(_) => panic!("nobody asks for that"),
-            Reply::Status(None) => Told::Absent,
-            Reply::Status(Some(status)) => match status.record.status {
-                RuntimeStatus::Completed => Told::Result(text(status.record.output.clone())),
-                RuntimeStatus::Failed => Told::Failed,
-                RuntimeStatus::Terminated => Told::Terminated,
-                status => Told::Alive(status),
-            },
+            Reply::Explained(_) => panic!("nobody asks for that"),
+            Reply::Status(None) | Reply::Exported(None) => Told::Absent,
+            Reply::Status(Some(status)) => told_of(&status.record),
+            Reply::Exported(Some(exported)) => {
+                // What one host exports, another one takes for an export.
+                assert_eq!(exported.check(), Ok(()), "{exported:#?}");
+                told_of(&exported.record)
+            }
             Reply::Refused(_) => Told::Refused,
         };
         for byte in format!("{client}{told:?}").bytes() {
@@ -164,6 +169,15 @@ impl World {
             let request = self.note(&Operation::Change { id, change });
             self.request(request);
         }
+    }
+}
+
+fn told_of(record: &OrchestrationRecord) -> Told {
+    match record.status {
+        RuntimeStatus::Completed => Told::Result(text(record.output.clone())),
+        RuntimeStatus::Failed => Told::Failed,
+        RuntimeStatus::Terminated => Told::Terminated,
+        status => Told::Alive(status),
     }
 }
 
