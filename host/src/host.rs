@@ -52,13 +52,8 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let storage = open_storage(&config)?;
     let exposure = Exposure::new(address, &config.data, &config.http, &config.tls, &config.cors)?;
     let import_limits = import_limits(&config.runtime);
-    let of_guests = RuntimeConfig {
-        activities: config.activities,
-        outgoing_http: config.outgoing_http,
-        ..config.runtime
-    };
     let responses = ManagementResponses::new(exposure.link_codes());
-    let runtime = Runtime::new(of_guests, &config.data, Arc::new(responses))?;
+    let runtime = Runtime::new(of_guests(&config), &config.data, Arc::new(responses))?;
     let observing = Observing::start(&config.telemetry, &config.data)?;
     if let Some(logs) = &observing.logs {
         runtime.keep_logs_in(Arc::<KeptLogs>::clone(logs));
@@ -120,6 +115,14 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
 fn open_storage(config: &HostConfig) -> anyhow::Result<Arc<RocksStorage>> {
     data_folder::check(&config.data)?;
     Ok(Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?))
+}
+
+fn of_guests(config: &HostConfig) -> RuntimeConfig {
+    RuntimeConfig {
+        activities: config.activities.clone(),
+        outgoing_http: config.outgoing_http.clone(),
+        ..config.runtime.clone()
+    }
 }
 
 /// What functions could not have made does not come in by an import.

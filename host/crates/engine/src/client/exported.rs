@@ -51,7 +51,7 @@ impl ExportedOrchestration {
         };
         check_record(&self.record, self.history.iter().any(|event| began(&event.kind)))?;
         let fits = check_history(&self.record, &self.history);
-        fits.map_err(|problem| of_history("its history does not fit", problem))?;
+        fits.map_err(|problem| of_history("its history does not fit", &problem))?;
         for (index, event) in self.history.iter().enumerate() {
             if event.timestamp > Timestamp::LAST_WRITABLE {
                 return Err(ExportProblem::of_event(index, "its time is none"));
@@ -82,7 +82,7 @@ impl ExportedOrchestration {
             return Err(ExportProblem::of_event(index, "it is nothing that comes in"));
         }
         check_history(record, &longer)
-            .map_err(|problem| of_history("what waits for it does not fit", problem))
+            .map_err(|problem| of_history("what waits for it does not fit", &problem))
     }
 }
 
@@ -138,9 +138,9 @@ fn check_record(record: &OrchestrationRecord, has_begun: bool) -> Result<(), Str
     Ok(())
 }
 
-fn of_history(what: &str, problem: HistoryProblem) -> ExportProblem {
+fn of_history(what: &str, problem: &HistoryProblem) -> ExportProblem {
     let event = match problem {
-        HistoryProblem::Event { index, .. } => Some(index),
+        HistoryProblem::Event { index, .. } => Some(*index),
         HistoryProblem::Whole(_) => None,
     };
     ExportProblem { event, reason: format!("{what}: {problem}") }
