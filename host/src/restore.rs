@@ -347,13 +347,13 @@ mod tests {
             (Box::new(|manifest| manifest.files[0].bytes = 6), "has 5 bytes instead of 6"),
             (
                 Box::new(|manifest| {
-                    manifest.files.push(BackupFile { path: "gone".into(), bytes: 1, sha256: None })
+                    manifest.files.push(BackupFile { path: "gone".into(), bytes: 1, sha256: None });
                 }),
                 "the backup lacks gone",
             ),
             (
                 Box::new(|manifest| {
-                    manifest.files.push(BackupFile { path: "../x".into(), bytes: 1, sha256: None })
+                    manifest.files.push(BackupFile { path: "../x".into(), bytes: 1, sha256: None });
                 }),
                 "`../x` is outside",
             ),
