@@ -6,6 +6,7 @@
 //! - `VersionedParent` has a child say it when the event `go` comes,
 //! - `VersionedGenerations` says it once in each generation; the event `go` ends one, and with
 //!   `true` begins the next,
+//! - `Rerouted` has `Version` say it and then waits for the event `go`; the other component waits first,
 //! - `Rewritten` has `Step`s done, which the other component does otherwise, and fails while the
 //!   entity `VersionedRepaired` is not set.
 
@@ -53,6 +54,13 @@ async fn VersionedGenerations(
         context.continue_as_new(&said)?;
     }
     Ok(said)
+}
+
+#[orchestrator]
+async fn Rerouted(context: OrchestrationContext) -> Result<String, Failure> {
+    let version = context.call_activity("Version", &()).await?;
+    context.wait_for_event::<()>("go").await?;
+    Ok(version)
 }
 
 /// Gives back what it was given; fails at 2 while the entity `VersionedRepaired` of that orchestration is

@@ -1,7 +1,8 @@
 //! The second of two components with the same functions and different code: see
 //! `guests/version-one`.
 //!
-//! `Rewritten` begins with another step here, so that no history of the first component fits it.
+//! `Rewritten` begins with another step here, so that no history of the first component fits it; nor does
+//! one of `Rerouted`, which waits here before it does anything.
 
 use everstate_sdk::{
     ActivityContext, ChildOptions, EntityContext, EntityId, Failure, OrchestrationContext,
@@ -47,6 +48,12 @@ async fn VersionedGenerations(
         context.continue_as_new(&said)?;
     }
     Ok(said)
+}
+
+#[orchestrator]
+async fn Rerouted(context: OrchestrationContext) -> Result<String, Failure> {
+    context.wait_for_event::<()>("go").await?;
+    context.call_activity("Version", &()).await
 }
 
 /// Gives back what it was given; fails at 2 while the entity `VersionedRepaired` of that orchestration is

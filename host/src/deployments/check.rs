@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use everstate_engine::Client;
 use everstate_engine::client::InstanceStatus;
 use everstate_engine::storage::EntityFilter;
-use everstate_http::{CheckReport, DeploymentError, Diverging, MissingFunction};
+use everstate_http::{CheckReport, DeploymentError, Diverging, Migration, MissingFunction};
 use everstate_runtime::{LoadedComponent, Runtime};
 use everstate_types::{
     Failure, FunctionKind, FunctionName, InstanceId, OrchestrationRecord, RuntimeStatus,
@@ -49,14 +49,7 @@ impl Checker {
                 report.checked += 1;
                 if let Err(failure) = checked {
                     report.diverging_count += 1;
-                    if report.diverging.len() < DIVERGING_MAX {
-                        let message = failure.error_message;
-                        report.diverging.push(Diverging {
-                            instance_id,
-                            name: record.name,
-                            message,
-                        });
-                    }
+                    note(&mut report.diverging, instance_id, record.name, failure);
                 }
             }
             continuation = page.continuation;
@@ -78,31 +71,42 @@ impl Checker {
                 FunctionKind::Activity | FunctionKind::Http => 0,
             };
             if instances > 0 {
-                report.missing.push(MissingFunction { name, kind, instances });
+                let now = kind_of(candidate, &name);
+                report.missing.push(MissingFunction { name, kind, now, instances });
             }
         }
         Ok(report)
     }
 
-    /// Moves what is alive to a component that is published, where its history fits. Says how many.
+    /// Moves what is alive to a component that is published, where its history fits. Says how many, and which
+    /// keep their code.
     pub(super) async fn migrate(
         &self,
         component: &LoadedComponent,
-    ) -> Result<u64, DeploymentError> {
-        let mut migrated = 0;
+    ) -> Result<Migration, DeploymentError> {
+        let mut migration = Migration::default();
         let mut continuation = None;
         loop {
             let page = self.client.live_instances(continuation).await?;
             for (instance_id, record) in page.instances {
-                if is_elsewhere(component, &record)
-                    && let Some(Ok(())) = self.check_one(component, &instance_id).await?
-                {
-                    migrated += u64::from(self.move_to(component, &instance_id).await?);
+                if !is_elsewhere(component, &record) {
+                    continue;
+                }
+                match self.check_one(component, &instance_id).await? {
+                    Some(Ok(())) => {
+                        let is_moved = self.move_to(component, &instance_id).await?;
+                        migration.migrated += u64::from(is_moved);
+                    }
+                    Some(Err(failure)) => {
+                        migration.kept_count += 1;
+                        note(&mut migration.kept, instance_id, record.name, failure);
+                    }
+                    None => {}
                 }
             }
             continuation = page.continuation;
             if continuation.is_none() {
-                return Ok(migrated);
+                return Ok(migration);
             }
         }
     }
@@ -151,6 +155,26 @@ impl Checker {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Names one that does not fit, unless enough are named.
+fn note(
+    diverging: &mut Vec<Diverging>,
+    instance_id: InstanceId,
+    name: FunctionName,
+    failure: Failure,
+) {
+    if diverging.len() < DIVERGING_MAX {
+        diverging.push(Diverging { instance_id, name, message: failure.error_message });
+    }
+}
+
+/// What a component has under a name.
+fn kind_of(component: &LoadedComponent, name: &FunctionName) -> Option<FunctionKind> {
+    let mut functions = component.functions.iter();
+    let found =
+        functions.find(|function| function.name.as_str().eq_ignore_ascii_case(name.as_str()));
+    found.map(|function| function.kind)
 }
 
 /// Whether a component has an orchestrator.

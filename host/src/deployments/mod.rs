@@ -89,7 +89,7 @@ impl Deployer {
                 true => Some(self.checker.check(&candidate, self.missing(&candidate)).await?),
                 false => None,
             };
-            if let Some(report) = report.as_ref().filter(|report| report.diverging_count > 0) {
+            if let Some(report) = report.as_ref().filter(|report| !report.fits()) {
                 return Err(DeploymentError::Diverging(Box::new(report.clone())));
             }
             Ok((self.folder.install(file, temporary.path(), bytes, action).await?, report))
@@ -103,7 +103,7 @@ impl Deployer {
                 return Err(error);
             }
         };
-        let migrated = match options.migrates {
+        let migration = match options.migrates {
             true => Some(self.checker.migrate(&component).await?),
             false => None,
         };
@@ -112,7 +112,7 @@ impl Deployer {
             component: component.hash,
             functions: self.folder.shown().functions_of(file),
             check,
-            migrated,
+            migration,
         })
     }
 

@@ -57,7 +57,7 @@ pub trait Upload: Send {
 /// How a component is deployed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeployOptions {
-    /// Refuse it if the history of a live orchestration does not fit it.
+    /// Refuse it if the history of a live orchestration does not fit it, or a function in use would be gone.
     pub checks: bool,
     /// Move the live orchestrations to it whose histories fit it.
     pub migrates: bool,
@@ -79,8 +79,8 @@ pub enum DeploymentError {
     /// It cannot be loaded, or conflicts with what is there. In one line.
     #[error("{0}")]
     Refused(String),
-    /// Histories do not fit it.
-    #[error("{} live orchestrations do not fit the component", .0.diverging_count)]
+    /// Histories do not fit it, or functions in use would be gone.
+    #[error("{}", .0.problem())]
     Diverging(Box<CheckReport>),
     /// The history of the orchestration does not fit the newest code; how.
     #[error("{0}")]
@@ -186,8 +186,19 @@ pub struct Deployed {
     pub functions: Vec<FunctionState>,
     /// What the check found, if one was asked for.
     pub check: Option<CheckReport>,
-    /// How many orchestrations were moved to it, if that was asked for.
-    pub migrated: Option<u64>,
+    /// What became of the orchestrations that run other code, if they were to be moved to it.
+    pub migration: Option<Migration>,
+}
+
+/// What became of live orchestrations that were to be moved to a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migration {
+    /// How many go on with it.
+    pub migrated: u64,
+    /// Those whose histories do not fit it, and which keep their code; the first thousand.
+    pub kept: Vec<Diverging>,
+    /// How many they are.
+    pub kept_count: u64,
 }
 
 /// What would come of deploying a component.
@@ -203,6 +214,33 @@ pub struct CheckReport {
     pub diverging_count: u64,
     /// Functions that the file has now, that are in use, and that it would have no more.
     pub missing: Vec<MissingFunction>,
+}
+
+impl CheckReport {
+    /// Whether all that is alive would go on with the component.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.diverging_count == 0 && self.missing.is_empty()
+    }
+
+    /// Why it does not, in one line.
+    fn problem(&self) -> String {
+        let mut problems = Vec::new();
+        match self.diverging_count {
+            0 => {}
+            1 => problems.push("1 live orchestration does not fit the component".to_owned()),
+            count => problems.push(format!("{count} live orchestrations do not fit the component")),
+        }
+        for MissingFunction { name, kind, now, .. } in &self.missing {
+            problems.push(match now {
+                None => format!("the {kind} function {name} is in use and would be gone"),
+                Some(now) => {
+                    format!("the {kind} function {name} is in use and would be of kind {now}")
+                }
+            });
+        }
+        problems.join("; ")
+    }
 }
 
 /// An orchestration whose history does not fit a component.
@@ -223,6 +261,45 @@ pub struct MissingFunction {
     pub name: FunctionName,
     /// Orchestrator or entity.
     pub kind: FunctionKind,
+    /// What the component has under its name instead.
+    pub now: Option<FunctionKind>,
     /// Live orchestrations, or entities that exist.
     pub instances: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use everstate_types::{FunctionKind, FunctionName};
+
+    use super::{CheckReport, MissingFunction};
+
+    #[test]
+    fn report_fits_if_nothing_diverges_and_nothing_in_use_is_gone() {
+        assert!(CheckReport { checked: 3, ..CheckReport::default() }.fits());
+        let name = |name| FunctionName::new(name).expect("a name");
+        let gone = MissingFunction {
+            name: name("Order"),
+            kind: FunctionKind::Orchestrator,
+            now: None,
+            instances: 2,
+        };
+        let changed = MissingFunction {
+            name: name("Stock"),
+            kind: FunctionKind::Orchestrator,
+            now: Some(FunctionKind::Entity),
+            instances: 1,
+        };
+        let report = CheckReport {
+            diverging_count: 1,
+            missing: vec![gone, changed],
+            ..CheckReport::default()
+        };
+        assert!(!report.fits());
+        assert_eq!(
+            report.problem(),
+            "1 live orchestration does not fit the component; \
+             the orchestrator function Order is in use and would be gone; \
+             the orchestrator function Stock is in use and would be of kind entity"
+        );
+    }
 }

@@ -61,7 +61,7 @@ pub use cors::{CorsConfig, CorsError};
 pub use deployments::{
     CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
     DeploymentFuture, Deployments, Diverging, FileCondition, FileState, FunctionState,
-    FunctionsState, MissingFunction, Upload,
+    FunctionsState, Migration, MissingFunction, Upload,
 };
 pub use engine::{Engine, EngineAnswer, EngineFuture};
 pub use exposure::{Exposure, ExposureError, KEYS_FILE, check_keys};

@@ -4,8 +4,8 @@ use everstate_types::{ComponentHash, FunctionKind};
 use serde_json::{Value, json};
 
 use crate::deployments::{
-    CheckReport, Deployed, Deployment, DeploymentAction, FileCondition, FileState, FunctionState,
-    FunctionsState,
+    CheckReport, Deployed, Deployment, DeploymentAction, Diverging, FileCondition, FileState,
+    FunctionState, FunctionsState, MissingFunction,
 };
 use crate::time::with_millis;
 
@@ -72,34 +72,39 @@ pub(super) fn deployed(deployed: &Deployed) -> Value {
         "hash": deployed.component.to_string(),
         "functions": deployed.functions.iter().map(function).collect::<Vec<_>>(),
         "check": deployed.check.as_ref().map(check),
-        "migrated": deployed.migrated,
+        "migrated": deployed.migration.as_ref().map(|it| it.migrated),
+        "notMigratedCount": deployed.migration.as_ref().map(|it| it.kept_count),
+        "notMigrated": deployed.migration.as_ref().map(|it| diverging(&it.kept)),
     }))
 }
 
 pub(super) fn check(report: &CheckReport) -> Value {
-    let diverging: Vec<_> = report
-        .diverging
-        .iter()
-        .map(|it| {
-            json!({
-                "instanceId": it.instance_id.as_str(),
-                "name": it.name.as_str(),
-                "message": it.message,
-            })
-        })
-        .collect();
-    let missing: Vec<_> = report
-        .missing
-        .iter()
-        .map(|it| json!({ "name": it.name.as_str(), "kind": kind(it.kind), "instances": it.instances }))
-        .collect();
+    let missing = |it: &MissingFunction| {
+        without_nulls(json!({
+            "name": it.name.as_str(),
+            "kind": kind(it.kind),
+            "newKind": it.now.map(kind),
+            "instances": it.instances,
+        }))
+    };
     json!({
         "file": report.file,
         "checked": report.checked,
-        "diverging": diverging,
+        "diverging": diverging(&report.diverging),
         "divergingCount": report.diverging_count,
-        "missing": missing,
+        "missing": report.missing.iter().map(missing).collect::<Vec<_>>(),
     })
+}
+
+fn diverging(diverging: &[Diverging]) -> Value {
+    let document = |it: &Diverging| {
+        json!({
+            "instanceId": it.instance_id.as_str(),
+            "name": it.name.as_str(),
+            "message": it.message,
+        })
+    };
+    diverging.iter().map(document).collect()
 }
 
 fn kind(kind: FunctionKind) -> &'static str {
@@ -156,7 +161,11 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     );
     let missing = object(
         &["name", "kind", "instances"],
-        json!({ "name": text, "kind": { "enum": ["orchestrator", "entity"] }, "instances": count }),
+        json!({
+            "name": text, "instances": count,
+            "kind": { "enum": ["orchestrator", "entity"] },
+            "newKind": { "enum": ["http", "orchestrator", "entity", "activity"] },
+        }),
     );
     let report = json!({
         "file": text, "checked": count, "divergingCount": count,
@@ -167,6 +176,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     refusal["Message"] = text.clone();
     let deployed = json!({
         "file": text, "hash": text, "functions": list("Function"), "migrated": count,
+        "notMigratedCount": count, "notMigrated": list("Diverging"),
         "check": { "$ref": "#/components/schemas/CheckReport" },
     });
     vec![

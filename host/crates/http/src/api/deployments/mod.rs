@@ -27,7 +27,8 @@ const FILE: Parameter =
 const CHECK: Parameter = Parameter::query(
     "check",
     Kind::Boolean,
-    "Whether it is refused if the history of a live orchestration does not fit it; false by default.",
+    "Whether it is refused if a live orchestration does not fit it, or a function in use would be gone; \
+     false by default.",
 );
 const MIGRATE: Parameter = Parameter::query(
     "migrate",
@@ -49,7 +50,7 @@ const SERVED: ResponseDoc = ResponseDoc::new(200, "It is served.", Content::Json
 const NO_NAME: ResponseDoc = ResponseDoc::error(400, "It is no name of a component.");
 const DIVERGING: ResponseDoc = ResponseDoc::new(
     409,
-    "Histories do not fit it; nothing has changed.",
+    "Histories do not fit it, or functions in use would be gone; nothing has changed.",
     Content::Json("DeploymentRefusal"),
 );
 const REFUSED: ResponseDoc =
