@@ -40,13 +40,5 @@ pub use telemetry::LogFormat;
 /// error where it could not; 2 for arguments that do not fit.
 #[must_use]
 pub fn main() -> ExitCode {
-    match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough, `head` for instance.
-        Err(error) if cli::is_output_closed(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            telemetry::report_fatal(&cli::one_line(&error));
-            ExitCode::FAILURE
-        }
-    }
+    cli::main()
 }

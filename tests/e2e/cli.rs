@@ -4,8 +4,12 @@ mod deploying;
 mod entities;
 mod errors;
 mod instances;
+mod json;
+mod keys;
 mod projects;
+mod steering;
 mod tools;
+mod transfer;
 
 use std::path::Path;
 use std::process::Stdio;

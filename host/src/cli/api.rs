@@ -25,6 +25,10 @@ const HOST_VARIABLE: &str = "EVERSTATE_HOST_URL";
 /// The variable that has the key.
 const KEY_VARIABLE: &str = "EVERSTATE_KEY";
 
+/// What is said of JSON that has another shape than a host's.
+const UNEXPECTED: &str =
+    "the answer is not as hosts of Everstate of this version answer: check the address of the host";
+
 /// How long a connection may take. An answer may take as long as it likes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -255,7 +259,30 @@ impl Reply {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&self.body)
-            .context("the answer is not JSON; is this a host of Everstate?")
+            .context("the answer is not JSON: check the address of the host")
+    }
+
+    /// An answer that nobody gave, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, body: &str) -> Self {
+        let status = http::StatusCode::from_u16(status).expect("a status");
+        Self { status, headers: http::HeaderMap::new(), body: body.as_bytes().to_vec() }
+    }
+
+    /// The body as a JSON object.
+    pub(crate) fn object(&self) -> anyhow::Result<Value> {
+        self.json().and_then(|value| match value.is_object() {
+            true => Ok(value),
+            false => Err(anyhow!(UNEXPECTED)),
+        })
+    }
+
+    /// The body as a list.
+    pub(crate) fn list(&self) -> anyhow::Result<Vec<Value>> {
+        match self.json()? {
+            Value::Array(items) => Ok(items),
+            _ => Err(anyhow!(UNEXPECTED)),
+        }
     }
 
     /// The answer if it is one of success, otherwise what the host says against `what`.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::api::{ApiPath, HostArgs};
 use super::errors;
-use super::output::{Progress, bytes};
+use super::output::{Progress, bytes, word};
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
@@ -26,13 +26,18 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let reply = api.post(&ApiPath::admin(&["backup"]), Some(&body))?;
     drop(progress);
     if reply.status == 409 {
-        bail!("{}: name a folder that is not there yet", errors::message(&reply));
+        let said = errors::message(&reply);
+        let is_about_the_folder = said.contains("no empty folder");
+        let advice =
+            if is_about_the_folder { "name one that is not there yet" } else { "try again later" };
+        bail!("{said}: {advice}");
     }
-    let made = reply.ok("cannot back up")?.json()?;
+    let made = reply.ok("cannot back up")?.object()?;
     let size = bytes(made["bytes"].as_u64().unwrap_or_default());
     let text = format!(
-        "Backed up to {} ({size}). To use it: everstate restore --from {0} --data DIR",
-        folder.display()
+        "Backed up to {} ({size}). To use it: everstate restore --from {} --data DIR",
+        folder.display(),
+        word(folder.display())
     );
     out.line_or(&made, &text)
 }

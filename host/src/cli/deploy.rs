@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::component::{self, Component};
+use super::errors::{self, NotAsHoped};
 use super::functions::short_hash;
-use super::output::{Output, Progress, Rows, Tone, bytes, field, note};
-use super::{check, errors, files};
+use super::output::{Output, Progress, Rows, Tone, bytes, counted, field, note, whole_field};
+use super::{check, files, values};
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
@@ -18,7 +19,7 @@ pub(crate) struct DeployArgs {
     #[arg(default_value = ".")]
     component: PathBuf,
     /// What the file is called in the functions folder [default: its own name]
-    #[arg(long = "as", value_name = "FILE")]
+    #[arg(long = "as", value_name = "FILE", value_parser = values::given)]
     file: Option<String>,
     /// Refuse if a live orchestration would not go on with it
     #[arg(long)]
@@ -30,13 +31,13 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "migrate"])]
     functions: Option<PathBuf>,
     /// Go back to what this file was before
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "functions"])]
+    #[arg(long, value_name = "FILE", value_parser = values::given, conflicts_with_all = ["component", "file", "functions"])]
     rollback: Option<String>,
     /// Which version to go back to: a number of `--list`, or how its hash begins [default: the one before]
     #[arg(long, value_name = "ID|HASH", requires = "rollback")]
     to: Option<String>,
     /// Remove this file: nobody can start its functions any more, what runs goes on with them to its end
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "file", "check", "migrate", "functions", "rollback"])]
+    #[arg(long, value_name = "FILE", value_parser = values::given, conflicts_with_all = ["component", "file", "check", "migrate", "functions", "rollback"])]
     remove: Option<String>,
     /// List what was deployed when
     #[arg(long, conflicts_with_all = ["component", "check", "migrate", "functions", "rollback", "remove"])]
@@ -54,31 +55,47 @@ pub(crate) fn run(args: &DeployArgs) -> anyhow::Result<()> {
         return list(&api, out, args.file.as_deref());
     }
     if let Some(file) = &args.rollback {
-        let path = ApiPath::admin(&["deployments", file, "rollback"]);
-        let path = with_options(path, args).query_if("to", args.to.as_deref());
-        let reply = api.post(&path, None)?;
-        if reply.status == 404 {
-            return Err(no_version(&reply));
-        }
-        return told(out, "Rolled back", file, reply);
+        return roll_back(&api, out, args, &component::file_name(file));
     }
     if let Some(file) = &args.remove {
-        let reply = api.delete(&ApiPath::admin(&["deployments", file]))?;
-        if reply.status == 404 {
-            return Err(missing(file));
-        }
-        let gone = reply.ok(&format!("cannot remove {file}"))?.json()?;
-        let text =
-            format!("Removed {file}. What runs with it goes on to its end, with its functions.");
-        return out.line_or(&gone, &text);
+        return remove(&api, out, &component::file_name(file));
     }
-    for component in component::find(&args.component, args.file.as_deref())? {
-        deploy(&api, out, args, &component)?;
-    }
-    Ok(())
+    let components = component::find(&args.component, args.file.as_deref())?;
+    component::each(out, &components, |component| deploy(&api, out, args, component))
 }
 
-fn deploy(api: &Api, out: Output, args: &DeployArgs, component: &Component) -> anyhow::Result<()> {
+fn roll_back(api: &Api, out: Output, args: &DeployArgs, file: &str) -> anyhow::Result<()> {
+    let path = ApiPath::admin(&["deployments", file, "rollback"]);
+    let path = with_options(path, args).query_if("to", args.to.as_deref());
+    let reply = api.post(&path, None)?;
+    if errors::is_missing(&reply) {
+        let said = errors::message(&reply);
+        bail!("{said}: `everstate deploy --list` shows what was deployed when");
+    }
+    let deployed = told(out, "Rolled back", file, reply)?;
+    if out.json { out.value(&deployed) } else { Ok(()) }
+}
+
+fn remove(api: &Api, out: Output, file: &str) -> anyhow::Result<()> {
+    let reply = api.delete(&ApiPath::admin(&["deployments", file]))?;
+    if errors::is_missing(&reply) {
+        bail!(
+            "there is no `{file}` in the functions folder: `everstate functions` lists the files"
+        );
+    }
+    let gone = reply.ok(&format!("cannot remove {file}"))?.object()?;
+    out.line_or(
+        &gone,
+        &format!("Removed {file}. What runs with it goes on to its end, with its functions."),
+    )
+}
+
+fn deploy(
+    api: &Api,
+    out: Output,
+    args: &DeployArgs,
+    component: &Component,
+) -> anyhow::Result<Value> {
     let file = &component.file;
     let path = with_options(ApiPath::admin(&["deployments", file]), args);
     let progress = Progress::start(&format!("deploying {file}"));
@@ -94,18 +111,16 @@ fn with_options(path: ApiPath, args: &DeployArgs) -> ApiPath {
 }
 
 /// Says what came of a deployment, with the functions that are there now.
-fn told(out: Output, verb: &str, file: &str, reply: Reply) -> anyhow::Result<()> {
+fn told(out: Output, verb: &str, file: &str, reply: Reply) -> anyhow::Result<Value> {
     match reply.status.as_u16() {
         409 => {
-            let refusal = reply.json()?;
-            if out.json {
-                out.value(&refusal)?;
-            }
-            let unfit = check::show_unfit(out, &refusal)?;
-            bail!(
-                "{file} is not deployed, {unfit} live orchestrations do not fit it: without --check \
-                 they go on with their old code"
+            let result = reply.object()?;
+            check::show_report(out, &result)?;
+            let message = format!(
+                "{file} is not deployed: {}; without --check it is, and what is alive keeps its code",
+                errors::message(&reply)
             );
+            return Err(NotAsHoped { message, result }.into());
         }
         422 => bail!(
             "{file} is not deployed: {}; what was deployed before goes on",
@@ -113,49 +128,50 @@ fn told(out: Output, verb: &str, file: &str, reply: Reply) -> anyhow::Result<()>
         ),
         _ => {}
     }
-    let deployed = &reply.ok(&format!("cannot deploy {file}"))?.json()?;
-    if out.json {
-        return out.value(deployed);
+    let deployed = reply.ok(&format!("cannot deploy {file}"))?.object()?;
+    if !out.json {
+        show(out, verb, &deployed)?;
     }
+    Ok(deployed)
+}
+
+fn show(out: Output, verb: &str, deployed: &Value) -> anyhow::Result<()> {
     out.line(&format!("{verb} {} ({}).", field(deployed, "file"), short_hash(deployed)))?;
     for function in deployed["functions"].as_array().into_iter().flatten() {
         let name = function.as_str().map_or_else(|| field(function, "name"), str::to_owned);
         let more = [field(function, "kind"), field(function, "route")].join(" ");
         out.line(format!("        {name} {}", more.trim()).trim_end())?;
     }
-    if let Some(migrated) = deployed["migrated"].as_u64().filter(|count| *count > 0) {
-        out.line(&format!("{migrated} live orchestrations go on with it."))?;
+    if let Some(migrated) = deployed["migrated"].as_u64() {
+        show_migration(out, migrated, deployed)?;
     }
     Ok(())
 }
 
-fn missing(file: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "there is no file `{file}`: `everstate functions` shows those that there are, `everstate deploy --list` \
-         what was deployed when"
-    )
-}
-
-fn no_version(reply: &Reply) -> anyhow::Error {
-    let problem = errors::message(reply);
-    anyhow::anyhow!("{problem}: `everstate deploy --list` shows what was deployed when")
+/// Says how many live orchestrations go on with the new code, and which do not.
+fn show_migration(out: Output, migrated: u64, deployed: &Value) -> anyhow::Result<()> {
+    let kept = deployed["notMigratedCount"].as_u64().unwrap_or_default();
+    let all = counted(migrated + kept, "live orchestration");
+    if kept == 0 {
+        return out.line(&format!("{all} moved to it."));
+    }
+    out.line(&format!("{migrated} of {all} moved to it; {kept} kept the old code:"))?;
+    check::show_diverging(out, &deployed["notMigrated"])
 }
 
 fn list(api: &Api, out: Output, file: Option<&str>) -> anyhow::Result<()> {
-    let path = ApiPath::admin(&["deployments"]).query_if("file", file);
-    let deployments = api.get(&path)?.ok("cannot list the deployments")?.json()?;
+    let path = ApiPath::admin(&["deployments"]).query_if("file", file.map(component::file_name));
+    let deployments = api.get(&path)?.ok("cannot list the deployments")?.list()?;
     if out.json {
-        return out.value(&deployments);
+        return out.value(&deployments.into());
     }
     let mut rows = Rows::new(&["ID", "TIME", "FILE", "HASH", "ACTION", "MESSAGE"]);
-    for deployment in deployments.as_array().into_iter().flatten() {
+    for deployment in &deployments {
         let text = |name| field(deployment, name);
         let tone = if deployment["action"] == "refused" { Tone::Bad } else { Tone::Plain };
         let hash = short_hash(deployment);
-        rows.add(
-            tone,
-            [text("id"), text("time"), text("file"), hash, text("action"), text("message")],
-        );
+        let message = whole_field(deployment, "message");
+        rows.add(tone, [text("id"), text("time"), text("file"), hash, text("action"), message]);
     }
     out.table(&rows, "Nothing was deployed yet.")?;
     note("everstate deploy --rollback FILE --to ID brings one back that is kept");
@@ -167,14 +183,14 @@ fn into_folder(args: &DeployArgs, folder: &Path) -> anyhow::Result<()> {
     let out = args.host.output();
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    for component in component::find(&args.component, args.file.as_deref())? {
+    let components = component::find(&args.component, args.file.as_deref())?;
+    component::each(out, &components, |component| {
         let path = folder.join(&component.file);
         files::replace(&path, &component.bytes)?;
         let size = component.bytes.len() as u64;
-        out.line_or(
-            &json!({ "file": path, "bytes": size }),
-            &format!("Wrote {} ({}).", path.display(), bytes(size)),
-        )?;
-    }
-    Ok(())
+        if !out.json {
+            out.line(&format!("Wrote {} ({}).", path.display(), bytes(size)))?;
+        }
+        Ok(json!({ "file": path, "bytes": size }))
+    })
 }

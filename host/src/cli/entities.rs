@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiPath, HostArgs, Reply};
-use super::output::{Output, Rows, Tone, field};
-use super::{errors, files, names, pages, values};
+use super::output::{Output, Rows, Tone, field, word};
+use super::{errors, files, names, pages, times, values};
 
 #[derive(Debug, Args)]
 pub(crate) struct EntitiesArgs {
@@ -64,6 +64,7 @@ enum EntitiesCommand {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct ListArgs {
     /// The entity function; all of them if it is left out
+    #[arg(value_parser = values::given)]
     name: Option<String>,
     /// Only keys that begin so
     #[arg(long, value_name = "TEXT")]
@@ -72,10 +73,10 @@ struct ListArgs {
     #[arg(long, value_name = "NAME=JSON", value_parser = values::pair, requires = "name")]
     field: Vec<(String, String)>,
     /// Used at this time or later: ISO 8601, or how long ago (2h, 7d)
-    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     used_after: Option<String>,
     /// Used at this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     used_before: Option<String>,
     /// Also those that are locked and have no state
     #[arg(long)]
@@ -97,6 +98,7 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct EntityArgs {
     /// The entity function
+    #[arg(value_parser = values::given)]
     name: String,
     /// The key; "" for the empty one
     key: String,
@@ -107,6 +109,7 @@ struct OperationArgs {
     #[command(flatten)]
     entity: EntityArgs,
     /// The operation
+    #[arg(value_parser = values::given)]
     operation: String,
     /// Its input: JSON, or a file with it (@file; @- for standard input)
     #[arg(long, value_name = "JSON|@FILE")]
@@ -119,6 +122,11 @@ impl EntityArgs {
         let mut segments = vec!["entities", &self.name, key];
         segments.extend(rest);
         ApiPath::management(&segments)
+    }
+
+    /// As it stands in a command.
+    fn words(&self) -> String {
+        format!("{} {}", word(&self.name), word(&self.key))
     }
 }
 
@@ -141,7 +149,12 @@ pub(crate) fn run(args: &EntitiesArgs) -> anyhow::Result<()> {
             let what = format!("cannot signal {entity}");
             let reply = api.delete(&entity.path(&[]))?;
             known(&api, reply, entity)?.ok(&what)?;
-            done(out, entity, "signaled", &format!("Signaled `delete` to {entity}."))
+            let text = format!(
+                "Signaled `delete` to {entity}. Where its code has no such operation, `everstate \
+                 entities purge {}` removes it.",
+                entity.words()
+            );
+            done(out, entity, "signaled", &text)
         }
         EntitiesCommand::Purge(entity) => purge(&api, out, entity),
         EntitiesCommand::Unlock(entity) => unlock(&api, out, entity),
@@ -207,14 +220,13 @@ fn call(api: &Api, out: Output, args: &OperationArgs, timeout: Option<u64>) -> a
     let reply = known(api, api.post(&path, input.as_deref())?, entity)?;
     if reply.status == 504 {
         bail!(
-            "{entity} has not done `{operation}` in time: `everstate entities get --details {} {}` \
-               shows what it waits for",
-            entity.name,
-            entity.key
+            "{entity} has not done `{operation}` in time: `everstate entities get --details {}` \
+             shows what it waits for",
+            entity.words()
         );
     }
-    let failed = reply.status == 500 && !reply.json()?["failure"].is_null();
-    if failed {
+    let failed = |reply: &Reply| reply.json().is_ok_and(|said| said["failure"].is_object());
+    if reply.status == 500 && failed(&reply) {
         return Err(anyhow!("{}", errors::message(&reply)));
     }
     out.raw(&reply.ok(&format!("cannot call `{operation}` of {entity}"))?.body)
@@ -242,8 +254,9 @@ fn purge(api: &Api, out: Output, entity: &EntityArgs) -> anyhow::Result<()> {
     let reply = existing(api.delete(&entity.path(&[]).query("purge", true))?, entity)?;
     if reply.status == 409 {
         bail!(
-            "{entity} is locked: `everstate locks` says by whom, `everstate entities unlock` breaks \
-             the lock"
+            "{entity} is locked: `everstate locks` says by whom, `everstate entities unlock {}` \
+             breaks the lock",
+            entity.words()
         );
     }
     let counted = reply.ok(&format!("cannot purge {entity}"))?.json()?;
@@ -267,10 +280,10 @@ fn done(out: Output, entity: &EntityArgs, verb: &str, text: &str) -> anyhow::Res
 
 /// The answer, unless it says that there is nothing of the entity.
 fn existing(reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
-    if reply.status == 404 && !errors::is_about_the_path(&reply) {
+    if errors::is_missing(&reply) {
         bail!(
             "{entity} has no state: `everstate entities list {}` shows those there are",
-            entity.name
+            word(&entity.name)
         );
     }
     Ok(reply)
@@ -278,7 +291,7 @@ fn existing(reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
 
 /// The answer, unless it says that there is no such entity function.
 fn known(api: &Api, reply: Reply, entity: &EntityArgs) -> anyhow::Result<Reply> {
-    if reply.status == 404 && !errors::is_about_the_path(&reply) {
+    if errors::is_missing(&reply) {
         return Err(names::unknown(api, names::ENTITY, &entity.name));
     }
     Ok(reply)

@@ -18,7 +18,7 @@ pub(crate) struct FunctionsArgs {
 pub(crate) fn run(args: &FunctionsArgs) -> anyhow::Result<()> {
     let (api, out) = args.host.open()?;
     let path = ApiPath::admin(&["functions"]);
-    let listed = api.get(&path)?.ok("cannot list the functions")?.json()?;
+    let listed = api.get(&path)?.ok("cannot list the functions")?.object()?;
     if out.json {
         return out.value(&listed);
     }
@@ -51,7 +51,9 @@ pub(crate) fn short_hash(value: &Value) -> String {
 
 fn functions(out: Output, listed: &Value) -> anyhow::Result<()> {
     let mut rows = Rows::new(&["FUNCTION", "KIND", "METHODS", "ROUTE", "LEVEL", "FILE"]);
-    for function in listed["functions"].as_array().into_iter().flatten() {
+    let mut functions: Vec<&Value> = listed["functions"].as_array().into_iter().flatten().collect();
+    functions.sort_by_cached_key(|function| whole_field(function, "name").to_lowercase());
+    for function in functions {
         let text = |name| field(function, name);
         let methods = function["methods"].as_array().map_or_else(String::new, |methods| {
             methods.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")

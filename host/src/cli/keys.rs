@@ -2,10 +2,10 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::output::{Output, Rows, Tone, field, note, whole_field};
+use super::{errors, values};
 
 /// What is rotated like a key, but is none.
 const LINKS: &str = "links";
@@ -36,7 +36,7 @@ struct KeyArgs {
     /// What it opens: `management`, `host` (all functions) or `function/NAME`
     scope: String,
     /// Its name
-    #[arg(default_value = "default")]
+    #[arg(default_value = "default", value_parser = values::given)]
     name: String,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<()> {
         KeysCommand::List => list(&api, out),
         KeysCommand::Set(key) => {
             let reply = api.post(&key.path()?.query("new", true), None)?;
-            if reply.status == 409 {
+            if reply.status == 409 && errors::is_said(&reply) {
                 bail!(
                     "there is a key {} {}: `everstate keys rotate` gives it a new value",
                     key.scope,
@@ -83,14 +83,14 @@ pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<()> {
         }
         KeysCommand::Rotate(key) => {
             let reply = api.post(&key.path()?.query("new", false), None)?;
-            if reply.status == 404 {
+            if errors::is_missing(&reply) {
                 return Err(missing(key));
             }
             made(reply, out)
         }
         KeysCommand::Delete(key) => {
             let reply = api.delete(&key.path()?)?;
-            if reply.status == 404 {
+            if errors::is_missing(&reply) {
                 return Err(missing(key));
             }
             reply.ok("cannot delete the key")?;
@@ -109,19 +109,19 @@ fn missing(key: &KeyArgs) -> anyhow::Error {
 }
 
 fn list(api: &Api, out: Output) -> anyhow::Result<()> {
-    let keys: Value = api.get(&ApiPath::admin(&["keys"]))?.ok("cannot list the keys")?.json()?;
+    let keys = api.get(&ApiPath::admin(&["keys"]))?.ok("cannot list the keys")?.list()?;
     if out.json {
-        return out.value(&keys);
+        return out.value(&keys.into());
     }
     let mut rows = Rows::new(&["SCOPE", "NAME", "CREATED"]);
-    for key in keys.as_array().into_iter().flatten() {
+    for key in &keys {
         rows.add(Tone::Plain, [field(key, "scope"), field(key, "name"), field(key, "createdTime")]);
     }
     out.table(&rows, "No keys: whoever reaches the host may do everything.")
 }
 
 fn made(reply: Reply, out: Output) -> anyhow::Result<()> {
-    let made = reply.ok("cannot make the key")?.json()?;
+    let made = reply.ok("cannot make the key")?.object()?;
     // The value alone is on standard output, so that a script can take it.
     out.line_or(&made, &whole_field(&made, "value"))?;
     if !out.json {

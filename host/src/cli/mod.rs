@@ -8,6 +8,7 @@ mod check;
 mod component;
 mod deploy;
 mod doctor;
+mod ending;
 mod entities;
 mod errors;
 mod files;
@@ -21,6 +22,7 @@ mod output;
 mod pages;
 mod reference;
 mod restore;
+mod times;
 mod values;
 
 use std::path::PathBuf;
@@ -30,8 +32,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{HostConfig, Overrides};
 use crate::{host, telemetry};
 
+pub(crate) use ending::main;
 pub(crate) use errors::one_line;
-pub(crate) use output::is_output_closed;
 
 /// A host for durable functions written as WebAssembly components.
 #[derive(Debug, Parser)]
@@ -92,24 +94,25 @@ struct RunArgs {
     config: Option<PathBuf>,
 }
 
-/// Does what the arguments of the process say.
-pub(crate) fn run() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Run(args) => run_host(args),
-        Command::New(args) => new::run(&args),
-        Command::Build(args) => build::run(&args),
-        Command::Deploy(args) => deploy::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Functions(args) => functions::run(&args),
-        Command::Instances(args) => instances::run(&args),
-        Command::Entities(args) => entities::run(&args),
-        Command::Locks(args) => locks::run(&args),
-        Command::Keys(args) => keys::run(&args),
-        Command::Backup(args) => backup::run(&args),
-        Command::Restore(args) => restore::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Completions(args) => reference::completions(&args, Cli::command()),
-        Command::Man(args) => reference::man(&args, Cli::command()),
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Run(args) => run_host(args),
+            Self::New(args) => new::run(&args),
+            Self::Build(args) => build::run(&args),
+            Self::Deploy(args) => deploy::run(&args),
+            Self::Check(args) => check::run(&args),
+            Self::Functions(args) => functions::run(&args),
+            Self::Instances(args) => instances::run(&args),
+            Self::Entities(args) => entities::run(&args),
+            Self::Locks(args) => locks::run(&args),
+            Self::Keys(args) => keys::run(&args),
+            Self::Backup(args) => backup::run(&args),
+            Self::Restore(args) => restore::run(&args),
+            Self::Doctor(args) => doctor::run(&args),
+            Self::Completions(args) => reference::completions(&args, Cli::command()),
+            Self::Man(args) => reference::man(&args, Cli::command()),
+        }
     }
 }
 

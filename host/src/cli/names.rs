@@ -14,12 +14,12 @@ pub(crate) const ORCHESTRATOR: &str = "orchestrator";
 
 /// The functions of one kind; none if the host does not tell.
 pub(crate) fn of_kind(api: &Api, kind: &str) -> Vec<String> {
-    let listed = api.get(&ApiPath::admin(&["functions"])).ok().and_then(|reply| reply.json().ok());
-    let Some(Value::Array(functions)) = listed.map(|mut listed| listed["functions"].take()) else {
-        return Vec::new();
-    };
+    let listed = api.get(&ApiPath::admin(&["functions"])).and_then(|reply| reply.json());
+    let listed: Value = listed.unwrap_or_default();
+    let functions = listed["functions"].as_array();
     functions
-        .iter()
+        .into_iter()
+        .flatten()
         .filter(|function| function["kind"] == kind)
         .filter_map(|function| function["name"].as_str().map(str::to_owned))
         .collect()

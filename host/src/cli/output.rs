@@ -235,6 +235,23 @@ pub(crate) fn note(text: &str) {
     }
 }
 
+/// So many of something, as people say it.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+/// A word of a command to type: in the quotation marks of the shell where it needs them.
+pub(crate) fn word(text: impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let is_plain = |other: char| other.is_alphanumeric() || "-_./:@%+=,".contains(other);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// A count of bytes for people.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -290,7 +307,25 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{OUTPUT_CLOSED, Output, Rows, Tone, bytes, cell, is_output_closed};
+    use super::{OUTPUT_CLOSED, Output, Rows, Tone, bytes, cell, counted, is_output_closed, word};
+
+    #[test]
+    fn words_are_quoted_where_the_shell_would_take_them_apart() {
+        for (text, expected) in [
+            ("order-1", "order-1"),
+            ("@Counter@a/b", "@Counter@a/b"),
+            ("", "''"),
+            ("my order", "'my order'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
+    }
+
+    #[test]
+    fn one_is_told_from_several() {
+        assert_eq!((counted(1, "row"), counted(0, "row")), ("1 row".into(), "0 rows".into()));
+    }
 
     #[test]
     fn table_aligns_columns_and_keeps_a_row_on_a_line() {

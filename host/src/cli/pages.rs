@@ -20,9 +20,7 @@ pub(crate) fn read(
         let headers: Vec<(&str, &str)> =
             token.iter().map(|token| (CONTINUATION, token.as_str())).collect();
         let reply = api.send("GET", path, &headers, None)?.ok(what)?;
-        if let Value::Array(page) = reply.json()? {
-            items.extend(page);
-        }
+        items.extend(reply.list()?);
         if let Some(top) = top
             && items.len() >= top
         {

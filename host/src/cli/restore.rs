@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::output::{CopyProgress, Output, bytes};
+use super::output::{CopyProgress, Output, bytes, word};
 use crate::deployments::{Written, write_served};
 use crate::restore::{Keys, restore};
 
@@ -73,8 +73,8 @@ pub(crate) fn run(args: &RestoreArgs) -> anyhow::Result<()> {
     text += &format!(
         "To use it: everstate run --data {} --functions {}\n\
          Only one host may go on with these orchestrations: see that the other one does not run any more.{}",
-        args.data.display(),
-        folder.display(),
+        word(args.data.display()),
+        word(folder.display()),
         if args.new_keys { "" } else { OLD_KEYS }
     );
     Output::new(args.json).line_or(&made, &text)

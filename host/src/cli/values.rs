@@ -1,11 +1,8 @@
-//! Values on the command line: JSON or a file with it, pairs, points in time.
+//! Values on the command line: JSON or a file with it, pairs, names.
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use everstate_engine::clock::{Clock as _, SystemClock};
-use everstate_types::Timestamp;
 use serde_json::value::RawValue;
 
 /// JSON from the argument, from a file (`@file`) or from standard input (`@-`). It is checked and
@@ -42,57 +39,14 @@ pub(crate) fn pair(argument: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A point in time in the past: ISO 8601 as it is, or how long ago (`30m`, `2h`, `7d`).
-pub(crate) fn past(argument: &str) -> Result<String, String> {
-    point(argument, |now, span| {
-        Timestamp::from_millis(now.as_millis().saturating_sub(millis(span)))
-    })
-}
-
-/// A point in time in the future: ISO 8601 as it is, or how long from now (`30m`, `2h`, `7d`).
-pub(crate) fn future(argument: &str) -> Result<String, String> {
-    point(argument, Timestamp::saturating_add)
-}
-
-fn point(argument: &str, at: fn(Timestamp, Duration) -> Timestamp) -> Result<String, String> {
-    if let Some(span) = span(argument) {
-        return Ok(at(SystemClock.now(), span).to_string());
-    }
-    let bytes = argument.as_bytes();
-    let looks_like_a_date = bytes.len() >= 10
-        && bytes[..10].iter().enumerate().all(|(index, byte)| match index {
-            4 | 7 => *byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
-    if looks_like_a_date {
-        Ok(argument.to_owned())
-    } else {
-        Err("give a time like 2026-11-23T12:00:00Z, or a span like 30m, 2h, 7d".to_owned())
-    }
-}
-
-/// A span: a number and `s`, `m`, `h` or `d`.
-fn span(argument: &str) -> Option<Duration> {
-    let unit = match argument.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u64 = argument[..argument.len() - 1].parse().ok()?;
-    Some(Duration::from_secs(number.checked_mul(unit)?))
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+/// What must not be empty: an empty id or name would be another address of the host.
+pub(crate) fn given(argument: &str) -> Result<String, String> {
+    if argument.is_empty() { Err("it is empty".to_owned()) } else { Ok(argument.to_owned()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{json, pair, past, span};
+    use super::{given, json, pair};
 
     #[test]
     fn json_is_checked_and_left_as_it_is() {
@@ -109,12 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn time_is_a_date_or_a_span() {
-        assert_eq!(span("90m"), Some(Duration::from_secs(5400)));
-        assert_eq!(past("2026-11-23"), Ok("2026-11-23".to_owned()));
-        assert!(past("2h").expect("a span").ends_with('Z'));
-        for wrong in ["yesterday", "12", "2x", "h", "99999999999999999999d"] {
-            assert!(past(wrong).is_err(), "{wrong}");
-        }
+    fn what_must_be_given_is_not_empty() {
+        assert_eq!(given(" "), Ok(" ".to_owned()));
+        assert!(given("").is_err());
     }
 }

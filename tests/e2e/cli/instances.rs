@@ -105,7 +105,9 @@ async fn waiting_orchestration_is_steered_to_its_end_and_purged() -> Result<()> 
     let again = run(&host, &["instances", "restart", "a", "--json"]).await?.json()?;
     let again = again["id"].as_str().context("an id")?;
     run(&host, &["instances", "terminate", again]).await?.ok()?;
-    run(&host, &["instances", "purge", "a"]).await?.ok()?;
+    let asked = run(&host, &["instances", "purge", "a"]).await?.failure()?;
+    assert!(asked.contains("--yes"), "{asked}");
+    run(&host, &["instances", "purge", "a", "--yes"]).await?.ok()?;
     run(&host, &["instances", "show", "a"]).await?.failure()?;
     let asked = run(&host, &["instances", "purge", "--status", "Terminated"]).await?.failure()?;
     assert!(asked.contains("--yes"), "{asked}");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use everstate_storage::{Error, Report};
 use serde_json::{Value, json};
 
-use super::super::output::{Output, Progress, Tone};
+use super::super::errors::{self, NotAsHoped};
+use super::super::output::{Output, Progress, Tone, counted};
 use super::owner;
 use crate::integrity::verify;
 
@@ -21,22 +22,28 @@ pub(super) fn run(data: &Path, out: Output) -> anyhow::Result<()> {
             bail!("{owner} has {} open: stop it first, or examine a backup", data.display());
         }
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot examine {}", data.display()));
+            let said = errors::one_line(&error);
+            bail!(
+                "cannot examine {}: {said}; see that it is the data folder of a host, and if it is \
+                 damaged, bring a backup back with `everstate restore`",
+                data.display()
+            );
         }
     };
     drop(progress);
-    if out.json {
-        out.value(&document(data, &report))?;
-    } else {
+    let result = document(data, &report);
+    if !out.json {
         print(data, &report, out)?;
     }
-    match report.problem_count {
-        0 => Ok(()),
-        count => bail!(
-            "{} is damaged ({count} problems): restore a backup, and look after the disk",
-            data.display()
-        ),
+    if report.problem_count > 0 {
+        let message = format!(
+            "{} is damaged ({}): bring a backup back with `everstate restore`, and look after the disk",
+            data.display(),
+            counted(report.problem_count, "problem")
+        );
+        return Err(NotAsHoped { message, result }.into());
     }
+    if out.json { out.value(&result) } else { Ok(()) }
 }
 
 fn document(data: &Path, report: &Report) -> Value {

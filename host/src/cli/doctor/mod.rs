@@ -11,12 +11,12 @@ mod toolchain;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::Args;
 use everstate_engine::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::api::HostArgs;
+use super::errors::NotAsHoped;
 use super::output::{Output, Rows, Tone};
 use crate::config::{HostConfig, Overrides};
 
@@ -89,17 +89,18 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         return data::run(folder, out);
     }
     let findings = examine(args);
-    if out.json {
-        let list = findings.iter().map(Finding::to_json).collect();
-        out.value(&json!({ "findings": Value::Array(list) }))?;
-    } else {
+    let list = findings.iter().map(Finding::to_json).collect();
+    let result = json!({ "findings": Value::Array(list) });
+    if !out.json {
         print(out, &findings)?;
     }
-    match findings.iter().filter(|finding| finding.level == Level::Problem).count() {
-        0 => Ok(()),
-        1 => bail!("there is a problem; what to do about it stands beside it"),
-        count => bail!("there are {count} problems; what to do about them stands beside them"),
-    }
+    let message = match findings.iter().filter(|it| it.level == Level::Problem).count() {
+        0 if out.json => return out.value(&result),
+        0 => return Ok(()),
+        1 => "there is a problem; what to do about it stands beside it".to_owned(),
+        count => format!("there are {count} problems; what to do about them stands beside them"),
+    };
+    Err(NotAsHoped { message, result }.into())
 }
 
 fn examine(args: &DoctorArgs) -> Vec<Finding> {

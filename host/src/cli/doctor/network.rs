@@ -80,6 +80,11 @@ fn host(api: &Api) -> Vec<Finding> {
         .map_or_else(Vec::new, |reasons| reasons.iter().map(reason).collect());
     let (base, reasons) = (api.base(), reasons.join("; "));
     let mut findings = vec![match (ready.status.as_u16(), reasons.is_empty()) {
+        (200, _) if state["status"] != "ready" => Finding::problem(
+            ABOUT,
+            format!("{base} does not answer as a host of Everstate"),
+            "--host names another address",
+        ),
         (200, true) => Finding::ok(ABOUT, format!("{base} is ready")),
         (200, false) => {
             let text = format!("{base} is ready, but: {reasons}");
@@ -125,8 +130,10 @@ fn inside(api: &Api) -> Vec<Finding> {
     findings
 }
 
+/// A reason as people read it. The message does not always name the file.
 fn reason(reason: &Value) -> String {
-    reason.as_str().map_or_else(|| reason.to_string(), str::to_owned)
+    let (file, message) = (whole_field(reason, "file"), whole_field(reason, "message"));
+    if file.is_empty() || message.contains(&file) { message } else { format!("{file}: {message}") }
 }
 
 #[cfg(test)]
@@ -134,7 +141,17 @@ mod tests {
     use std::net::TcpListener;
 
     use super::super::Level;
-    use super::port;
+    use serde_json::json;
+
+    use super::{port, reason};
+
+    #[test]
+    fn reason_is_told_in_words() {
+        let warning = json!({"kind": "component", "file": "a.wasm", "message": "it is cut off"});
+        assert_eq!(reason(&warning), "a.wasm: it is cut off");
+        let warning = json!({"kind": "component", "file": "a.wasm", "message": "a.wasm is broken"});
+        assert_eq!(reason(&warning), "a.wasm is broken");
+    }
 
     #[test]
     fn port_that_is_taken_is_told_with_its_owner() {

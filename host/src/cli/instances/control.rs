@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::api::{Api, Reply};
-use super::super::output::{Output, whole_field};
+use super::super::output::{Output, whole_field, word};
 use super::super::{errors, values};
 use super::{existing, follow, instance, start};
 
@@ -17,8 +17,10 @@ const TERMINATION_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Args)]
 pub(super) struct RaiseArgs {
     /// The instance id
+    #[arg(value_parser = values::given)]
     id: String,
     /// The name of the event
+    #[arg(value_parser = values::given)]
     event: String,
     /// What it carries: JSON, or a file with it (@file; @- for standard input)
     #[arg(long, value_name = "JSON|@FILE")]
@@ -28,6 +30,7 @@ pub(super) struct RaiseArgs {
 #[derive(Debug, Args)]
 pub(super) struct ReasonArgs {
     /// The instance id
+    #[arg(value_parser = values::given)]
     id: String,
     /// Why, for the history
     #[arg(long)]
@@ -46,6 +49,7 @@ pub(super) struct TerminateArgs {
 #[derive(Debug, Args)]
 pub(super) struct RestartArgs {
     /// The instance id
+    #[arg(value_parser = values::given)]
     id: String,
     /// Take the same id again instead of a new one
     #[arg(long)]
@@ -70,7 +74,8 @@ pub(super) fn terminate(api: &Api, out: Output, args: &TerminateArgs) -> anyhow:
     post(api, &args.instance, "terminate")?;
     if !args.no_wait && !follow::ends_within(api, id, TERMINATION_WAIT)? {
         bail!(
-            "`{id}` is asked to end and has not done so yet: `everstate instances wait {id}` waits on"
+            "`{id}` is asked to end and has not done so yet: `everstate instances wait {}` waits on",
+            word(id)
         );
     }
     let verb = if args.no_wait { "terminating" } else { "terminated" };
@@ -99,7 +104,7 @@ pub(super) fn restart(api: &Api, out: Output, args: &RestartArgs) -> anyhow::Res
     let path = instance(id, &["restart"]).query("restartWithNewInstanceId", !args.same_id);
     let reply = existing(api.post(&path, None)?, id)?;
     match reply.status.as_u16() {
-        400 => return Err(super::missing(id)),
+        400 if errors::is_said(&reply) => return Err(super::missing(id)),
         409 => bail!("{}: terminate it first, or leave --same-id out", errors::message(&reply)),
         _ => {}
     }
@@ -120,7 +125,9 @@ fn post(api: &Api, args: &ReasonArgs, operation: &str) -> anyhow::Result<()> {
     let reply = if operation == "rewind" { reply } else { alive(reply, id)? };
     if reply.status == 410 {
         bail!(
-            "`{id}` has not failed, so there is nothing to rewind: `everstate instances restart {id}` runs it again"
+            "`{id}` has not failed, so there is nothing to rewind: `everstate instances restart {}` \
+             runs it again",
+            word(id)
         );
     }
     reply.ok(&format!("cannot {operation} `{id}`"))?;
@@ -131,7 +138,8 @@ fn post(api: &Api, args: &ReasonArgs, operation: &str) -> anyhow::Result<()> {
 fn alive(reply: Reply, id: &str) -> anyhow::Result<Reply> {
     if reply.status == 410 {
         bail!(
-            "`{id}` has ended: `everstate instances show {id}` says how, `… restart {id}` runs it again"
+            "`{id}` has ended: `everstate instances show {0}` says how, `… restart {0}` runs it again",
+            word(id)
         );
     }
     Ok(reply)

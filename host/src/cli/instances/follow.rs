@@ -8,7 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::api::Api;
-use super::super::output::{Output, Progress, Tone, field, printable, whole_field};
+use super::super::errors::NotAsHoped;
+use super::super::output::{Output, Progress, Tone, field, printable, whole_field, word};
+use super::super::values;
 use super::show::{about, document, tone};
 use super::{existing, instance};
 
@@ -27,6 +29,7 @@ enum Goal {
 #[derive(Debug, Args)]
 pub(super) struct WaitArgs {
     /// The instance id
+    #[arg(value_parser = values::given)]
     id: String,
     /// What to wait for
     #[arg(long = "for", value_enum, default_value_t = Goal::Completion)]
@@ -43,7 +46,11 @@ pub(super) fn wait(api: &Api, out: Output, args: &WaitArgs) -> anyhow::Result<()
     }
     match await_host(api, &args.id, "start", timeout)? {
         Some(status) => out.line_or(&status, &format!("`{}` has begun.", args.id)),
-        None => bail!("`{}` has not begun yet: `everstate instances why {0}` says why", args.id),
+        None => bail!(
+            "`{}` has not begun yet: `everstate instances why {}` says why",
+            args.id,
+            word(&args.id)
+        ),
     }
 }
 
@@ -58,14 +65,13 @@ pub(super) fn until_ended(
     let ended = await_host(api, id, "completion", timeout)?;
     drop(progress);
     let Some(status) = ended else {
-        bail!("`{id}` has not ended yet: `everstate instances why {id}` says what it waits for");
+        bail!(
+            "`{id}` has not ended yet: `everstate instances why {}` says what it waits for",
+            word(id)
+        );
     };
-    if out.json {
-        out.value(&status)?;
-    } else if status["runtimeStatus"] == "Completed" {
-        out.value(&status["output"])?;
-    }
-    completed(id, &status)
+    completed(id, &status)?;
+    out.value(if out.json { &status } else { &status["output"] })
 }
 
 /// Whether it ends in time, however.
@@ -87,7 +93,7 @@ fn await_host(
         let path = instance(id, &["wait"]).query("for", goal).query("timeout", seconds);
         let reply = existing(api.get(&path)?, id)?.ok(&format!("cannot wait for `{id}`"))?;
         if reply.status == 200 {
-            return reply.json().map(Some);
+            return reply.object().map(Some);
         }
         if deadline.is_some_and(|end| Instant::now() >= end) {
             return Ok(None);
@@ -95,17 +101,22 @@ fn await_host(
     }
 }
 
-/// An error unless the orchestration has completed.
+/// An error unless the orchestration has completed; for programs it is the status document.
 fn completed(id: &str, status: &Value) -> anyhow::Result<()> {
     let state = field(status, "runtimeStatus");
     let output = whole_field(status, "output");
-    match state.as_str() {
-        "Completed" => Ok(()),
+    let message = match state.as_str() {
+        "Completed" => return Ok(()),
         "Failed" => {
-            bail!("{output} (`everstate instances history {id}` shows how it came to that)")
+            format!(
+                "{output} (`everstate instances history {}` shows how it came to that)",
+                word(id)
+            )
         }
-        other => bail!("`{id}` has ended as {other}: {output}"),
-    }
+        other if output.is_empty() => format!("`{id}` has ended as {other}, without a reason"),
+        other => format!("`{id}` has ended as {other}: {output}"),
+    };
+    Err(NotAsHoped { message, result: status.clone() }.into())
 }
 
 pub(super) fn watch(api: &Api, out: Output, id: &str) -> anyhow::Result<()> {
@@ -220,7 +231,20 @@ impl ServerEvent {
 
 #[cfg(test)]
 mod tests {
-    use super::{Output, ServerEvent, show_events};
+    use serde_json::json;
+
+    use super::{Output, ServerEvent, completed, show_events};
+
+    #[test]
+    fn end_without_a_reason_is_told_as_one() {
+        let ended = |output| {
+            let status = json!({"runtimeStatus": "Terminated", "output": output});
+            completed("a", &status).expect_err("it did not complete").to_string()
+        };
+        assert_eq!(ended(json!(null)), "`a` has ended as Terminated, without a reason");
+        assert_eq!(ended(json!("")), "`a` has ended as Terminated, without a reason");
+        assert_eq!(ended(json!("enough")), "`a` has ended as Terminated: enough");
+    }
 
     #[test]
     fn event_is_put_together_from_its_lines() {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::api::{Api, ApiPath};
 use super::super::output::{Output, Rows, Tone, field, note, whole_field};
-use super::super::{pages, values};
+use super::super::{pages, times, values};
 
 /// The states of orchestrations.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -44,10 +44,10 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
     /// Created at this time or later: ISO 8601, or how long ago (2h, 7d)
-    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     created_after: Option<String>,
     /// Created at this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = values::past)]
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
     created_before: Option<String>,
     /// How many to list
     #[arg(long, default_value_t = 100, conflicts_with = "all")]

@@ -14,7 +14,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::api::{ApiPath, HostArgs, Reply};
-use super::errors;
+use super::output::word;
+use super::{errors, values};
 
 #[derive(Debug, Args)]
 pub(crate) struct InstancesArgs {
@@ -31,11 +32,13 @@ enum InstancesCommand {
     /// Show an orchestration: status, input, output
     Show {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
     },
     /// Show what has happened in an orchestration
     History {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
     },
     /// Start an orchestration
@@ -57,6 +60,7 @@ enum InstancesCommand {
     /// Follow what happens in an orchestration until it ends
     Watch {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
     },
     /// Wait until an orchestration has ended, and print its output
@@ -64,11 +68,13 @@ enum InstancesCommand {
     /// Say what an orchestration waits for
     Why {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
     },
     /// Show what functions logged for an orchestration
     Logs {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
         /// How many lines, the newest ones
         #[arg(long, default_value_t = 100)]
@@ -77,6 +83,7 @@ enum InstancesCommand {
     /// Write an orchestration as JSON lines
     Export {
         /// The instance id
+        #[arg(value_parser = values::given)]
         id: String,
         /// The file to write [default: standard output]
         #[arg(long, short, value_name = "FILE")]
@@ -86,6 +93,9 @@ enum InstancesCommand {
     Import {
         /// The file with the JSON lines; - for standard input
         file: PathBuf,
+        /// Replace orchestrations that are alive here, which terminates them, and states of entities
+        #[arg(long)]
+        replace: bool,
     },
 }
 
@@ -110,7 +120,7 @@ pub(crate) fn run(args: &InstancesArgs) -> anyhow::Result<()> {
         InstancesCommand::Export { id, output } => {
             transfer::export(&api, out, id, output.as_deref())
         }
-        InstancesCommand::Import { file } => transfer::import(&api, out, file),
+        InstancesCommand::Import { file, replace } => transfer::import(&api, out, file, *replace),
     }
 }
 
@@ -123,16 +133,14 @@ fn instance(id: &str, rest: &[&str]) -> ApiPath {
 
 /// The answer about an instance, unless it says that there is none.
 fn existing(reply: Reply, id: &str) -> anyhow::Result<Reply> {
-    if reply.status == 404 && !errors::is_about_the_path(&reply) {
-        return Err(missing(id));
-    }
-    Ok(reply)
+    if errors::is_missing(&reply) { Err(missing(id)) } else { Ok(reply) }
 }
 
 fn missing(id: &str) -> anyhow::Error {
     let prefix = id.chars().take(4).collect::<String>();
     anyhow!(
-        "there is no orchestration `{id}`: `everstate instances list --prefix {prefix}` shows those \
-         whose ids begin so"
+        "there is no orchestration `{id}`: `everstate instances list --prefix {}` shows those whose \
+         ids begin so",
+        word(prefix)
     )
 }

@@ -7,13 +7,15 @@ use super::super::output::{Output, Rows, Tone, cell, field, printable, whole_fie
 use super::{existing, instance};
 
 /// Fields of an event of the history that say what it is about, in the order in which they are shown.
-const EVENT_FIELDS: [&str; 9] = [
+const EVENT_FIELDS: [&str; 11] = [
     "FunctionName",
     "Name",
     "EntityId",
     "Operation",
     "InstanceId",
     "FireAt",
+    "LockSet",
+    "Data",
     "Input",
     "Result",
     "Reason",
@@ -33,7 +35,7 @@ pub(super) fn document(api: &Api, id: &str, with_history: bool) -> anyhow::Resul
     if with_history {
         path = path.query("showHistory", true).query("showHistoryOutput", true);
     }
-    existing(api.get(&path)?, id)?.ok(&format!("cannot show `{id}`"))?.json()
+    existing(api.get(&path)?, id)?.ok(&format!("cannot show `{id}`"))?.object()
 }
 
 fn described(out: Output, status: &Value) -> String {
@@ -56,16 +58,13 @@ fn described(out: Output, status: &Value) -> String {
 }
 
 pub(super) fn history(api: &Api, out: Output, id: &str) -> anyhow::Result<()> {
-    let mut status = document(api, id, true)?;
-    let events = match status["historyEvents"].take() {
-        Value::Array(events) => events,
-        _ => Vec::new(),
-    };
+    let status = document(api, id, true)?;
+    let events = status["historyEvents"].as_array().map_or(&[][..], Vec::as_slice);
     if out.json {
-        return out.value(&Value::Array(events));
+        return out.value(&events.into());
     }
     let mut rows = Rows::new(&["TIME", "EVENT", "WHAT"]);
-    for event in &events {
+    for event in events {
         let kind = field(event, "EventType");
         rows.add(tone(&kind), [field(event, "Timestamp"), kind, about(event)]);
     }
@@ -97,7 +96,7 @@ pub(super) fn tone(kind: &str) -> Tone {
 
 pub(super) fn why(api: &Api, out: Output, id: &str) -> anyhow::Result<()> {
     let reply = existing(api.get(&instance(id, &["why"]))?, id)?;
-    let why = reply.ok(&format!("cannot say why `{id}` waits"))?.json()?;
+    let why = reply.ok(&format!("cannot say why `{id}` waits"))?.object()?;
     if out.json {
         return out.value(&why);
     }
@@ -142,16 +141,15 @@ fn reason_cells(reason: &Value) -> [String; 5] {
 
 pub(super) fn logs(api: &Api, out: Output, id: &str, top: usize) -> anyhow::Result<()> {
     let path = instance(id, &["logs"]).query("top", top);
-    let logs =
-        existing(api.get(&path)?, id)?.ok(&format!("cannot show the logs of `{id}`"))?.json()?;
+    let reply = existing(api.get(&path)?, id)?;
+    let lines = reply.ok(&format!("cannot show the logs of `{id}`"))?.list()?;
     if out.json {
-        return out.value(&logs);
+        return out.value(&lines.into());
     }
-    let lines = logs.as_array().map_or(&[][..], Vec::as_slice);
     if lines.is_empty() {
         return out.line("Nothing was logged.");
     }
-    for line in lines {
+    for line in &lines {
         let level = field(line, "level");
         let tone = match level.to_lowercase().as_str() {
             "error" | "critical" => Tone::Bad,
@@ -177,5 +175,7 @@ mod tests {
                            "Result": "Hello Tokyo!", "Timestamp": "…"});
         assert_eq!(about(&event), r#"SayHello <- "Tokyo" -> "Hello Tokyo!""#);
         assert_eq!(about(&json!({"EventType": "TimerFired"})), "");
+        let event = json!({"EventType": "GenericEvent", "Data": "moved to new code"});
+        assert_eq!(about(&event), "moved to new code");
     }
 }

@@ -6,21 +6,22 @@ use serde_json::Value;
 
 use super::super::api::{Api, ApiPath};
 use super::super::output::{Output, whole_field};
-use super::super::{errors, names, values};
+use super::super::{errors, names, times, values};
 use super::follow;
 
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
     /// The orchestrator
+    #[arg(value_parser = values::given)]
     name: String,
     /// Its input: JSON, or a file with it (@file; @- for standard input)
     #[arg(long, value_name = "JSON|@FILE")]
     input: Option<String>,
     /// The instance id [default: a new one]
-    #[arg(long)]
+    #[arg(long, value_parser = values::given)]
     id: Option<String>,
     /// Begin at this time: ISO 8601, or how long from now (30m, 2h)
-    #[arg(long, value_name = "TIME", value_parser = values::future)]
+    #[arg(long, value_name = "TIME", value_parser = times::future)]
     at: Option<String>,
     /// A tag to find it by
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::pair)]
@@ -40,7 +41,10 @@ pub(super) fn run(api: &Api, out: Output, args: &StartArgs) -> anyhow::Result<()
     }
     let reply = api.post(&path, input.as_deref())?;
     match reply.status.as_u16() {
-        400 | 404 if !names::of_kind(api, names::ORCHESTRATOR).contains(&args.name) => {
+        400 | 404
+            if errors::is_said(&reply)
+                && !names::of_kind(api, names::ORCHESTRATOR).contains(&args.name) =>
+        {
             return Err(names::unknown(api, names::ORCHESTRATOR, &args.name));
         }
         409 => bail!(
@@ -49,7 +53,7 @@ pub(super) fn run(api: &Api, out: Output, args: &StartArgs) -> anyhow::Result<()
         ),
         _ => {}
     }
-    let started = reply.ok(&format!("cannot start `{}`", args.name))?.json()?;
+    let started = reply.ok(&format!("cannot start `{}`", args.name))?.object()?;
     let id = whole_field(&started, "id");
     if args.wait {
         return follow::until_ended(api, out, &id, None);

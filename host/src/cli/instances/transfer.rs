@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::super::api::{Api, ApiPath};
-use super::super::output::{Output, Progress, whole_field};
+use super::super::output::{Output, Progress, printable};
 use super::super::{errors, files};
 use super::{existing, instance};
 
@@ -21,7 +21,12 @@ pub(super) fn export(
     files::write(out, output, &reply.body)
 }
 
-pub(super) fn import(api: &Api, out: Output, file: &Path) -> anyhow::Result<()> {
+pub(super) fn import(
+    api: &Api,
+    out: Output,
+    file: &Path,
+    is_replacing: bool,
+) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_end(&mut lines).context("cannot read standard input")?;
@@ -30,17 +35,32 @@ pub(super) fn import(api: &Api, out: Output, file: &Path) -> anyhow::Result<()> 
     }
     let progress = Progress::start("importing");
     let headers = [("content-type", "application/x-ndjson")];
-    let reply = api.send("POST", &ApiPath::management(&["import"]), &headers, Some(&lines))?;
+    let path = ApiPath::management(&["import"]).query_if("replace", is_replacing.then_some(true));
+    let reply = api.send("POST", &path, &headers, Some(&lines))?;
     drop(progress);
     if reply.status == 409 {
-        bail!("{}: purge it here first, after it has ended", errors::message(&reply));
+        let said = errors::message(&reply);
+        bail!("{said}: {}", advice(&said));
     }
-    let imported = reply.ok("cannot import")?.json()?;
+    let imported = reply.ok("cannot import")?.object()?;
     if out.json {
         return out.value(&imported);
     }
     for id in imported["imported"].as_array().into_iter().flatten() {
-        out.line(&format!("Imported {}", whole_field(&serde_json::json!({ "id": id }), "id")))?;
+        out.line(&format!("Imported {}", printable(id.as_str().unwrap_or_default())))?;
     }
     Ok(())
+}
+
+/// What to do about an import that is refused, by what the host says of it.
+fn advice(said: &str) -> &'static str {
+    if said.contains("already exists") {
+        "with --replace it is terminated, and the import takes its place"
+    } else if said.contains("has a state here") {
+        "with --replace the import takes its place"
+    } else if said.contains("at work or locked here") {
+        "`everstate locks` says by whom; try again when it is free"
+    } else {
+        "let it go on where it is until it does not wait for that, and export it again"
+    }
 }
