@@ -12,7 +12,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::component;
-use super::output::{Output, bytes};
+use super::output::{Output, bytes, note};
+use super::sdk;
 
 /// What components are compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -91,6 +92,9 @@ pub(crate) fn build(folder: &Path) -> anyhow::Result<Vec<BuiltComponent>> {
             "there is no project in {}: `everstate new NAME` makes one, --path names another folder",
             folder.display()
         );
+    }
+    if let Some(advice) = sdk::advice(folder) {
+        note(&advice);
     }
     let compiler = compiler(folder)?;
     let mut command = cargo();

@@ -22,6 +22,7 @@ mod output;
 mod pages;
 mod reference;
 mod restore;
+mod sdk;
 mod times;
 mod values;
 
@@ -51,6 +52,8 @@ enum Command {
     New(new::NewArgs),
     /// Compile a project to a component
     Build(build::BuildArgs),
+    /// Give a project the SDK of this version
+    Sdk(sdk::SdkArgs),
     /// Bring a component into a running host, take it back, see what was deployed
     Deploy(deploy::DeployArgs),
     /// Say which live orchestrations would not go on with new code; changes nothing
@@ -100,6 +103,7 @@ impl Command {
             Self::Run(args) => run_host(args),
             Self::New(args) => new::run(&args),
             Self::Build(args) => build::run(&args),
+            Self::Sdk(args) => sdk::run(&args),
             Self::Deploy(args) => deploy::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Functions(args) => functions::run(&args),

@@ -51,6 +51,7 @@ const FAILING: &[&[&str]] = &[
     &["locks"],
     &["new", "2shop"],
     &["restore", "--from", "nowhere", "--data", "data"],
+    &["sdk"],
 ];
 
 /// Those that give what is made of the arguments themselves, and the host.

@@ -2,7 +2,7 @@
 //! from the guests and the SDK of this repository; see docs/decisions/0015.
 
 mod manifest;
-mod sdk;
+pub(crate) mod sdk;
 mod templates;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::output::Output;
+use self::sdk::SdkCopy;
+use super::output::{Output, word};
+use super::sdk::FOLDER;
 use templates::Template;
 
 /// The lock file of this repository: with it a project gets the versions that the SDK is tested with.
@@ -56,15 +58,20 @@ pub(crate) struct NewArgs {
 pub(crate) fn run(args: &NewArgs) -> anyhow::Result<()> {
     let out = Output::new(args.json);
     let folder = &args.folder;
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // `.` has the name of the folder that it is.
+    let absolute = std::path::absolute(folder).context("this is no name of a folder")?;
+    let absolute = absolute.canonicalize().unwrap_or(absolute);
+    let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check_name(name)?;
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty: choose another name, or remove it first", folder.display());
     }
     create(folder, name, args.template)?;
-    let shown = folder.display();
+    let is_here = std::env::current_dir().is_ok_and(|here| here == absolute);
+    let entry =
+        if is_here { String::new() } else { format!("        cd {}\n", word(folder.display())) };
     let text = format!(
-        "Made {shown} from the template {}. Next:\n\n        cd {shown}\n        everstate run            \
+        "Made {name} from the template {}. Next:\n\n{entry}        everstate run            \
          # in another terminal\n        everstate deploy\n        {}",
         args.template.name(),
         args.template.first_request(),
@@ -80,10 +87,7 @@ fn create(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     write(folder, "src/lib.rs", &template.source())?;
     write(folder, "README.md", &template.readme(name))?;
     write(folder, ".gitignore", GITIGNORE)?;
-    for (path, text) in sdk::files(&workspace) {
-        write(folder, &format!("sdk/{path}"), &text)?;
-    }
-    Ok(())
+    SdkCopy::of_this_binary().write(&folder.join(FOLDER))
 }
 
 fn write(folder: &Path, path: &str, text: &str) -> anyhow::Result<()> {

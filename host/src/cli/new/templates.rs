@@ -128,7 +128,7 @@ everstate deploy --check       # only if all live orchestrations fit the new cod
 everstate doctor               # what is wrong with this set-up, if something is
 ```
 
-With a newer `everstate`, replace the folder `sdk` by the one of a project that it makes.
+With another version of `everstate`, `everstate sdk` replaces the folder `sdk` by the one that it brings.
 "
         )
     }
