@@ -1,12 +1,15 @@
 //! What changes the way of an orchestration, and what is seen of it: rewind, events with data, logs, locks.
 
+use std::process::Stdio;
+
 use anyhow::{Context, Result};
 use everstate_tests::guests;
 use everstate_tests::host::{HostProcess, START_DEADLINE};
 use everstate_tests::wait::eventually;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::run;
+use super::{command, run};
 use crate::options;
 
 #[tokio::test]
@@ -66,5 +69,28 @@ async fn lock_is_listed_with_its_holder_and_broken() -> Result<()> {
     let broken = run(&host, &["entities", "unlock", "Number", "a", "--json"]).await?.json()?;
     assert_eq!(broken, json!({"released": true}));
     assert_eq!(run(&host, &["locks"]).await?.ok()?, "No entity is locked.\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn host_that_dies_while_it_is_watched_is_told_as_gone() -> Result<()> {
+    let mut host = HostProcess::start(options(&[guests::APPROVAL])).await?;
+    run(&host, &["instances", "start", "Votes", "--id", "v", "--input", "1"]).await?.ok()?;
+    let mut watch = command(&host.functions(), &["instances", "watch", "v", "--json"]);
+    watch.env("EVERSTATE_HOST_URL", format!("http://{}", host.address()));
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut events = BufReader::new(watch.stdout.take().context("its output")?).lines();
+    events.next_line().await?.context("an event")?;
+    host.process().kill_9().await?;
+    let mut last = String::new();
+    while let Some(line) = events.next_line().await? {
+        last = line;
+    }
+    let ended = watch.wait_with_output().await?;
+    let line = String::from_utf8(ended.stderr)?;
+    // Nothing listens there, or a connection that was still open ends.
+    assert!(line.contains("the host run"), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(last.starts_with(r#"{"error":{"message":"#), "{last}");
     Ok(())
 }

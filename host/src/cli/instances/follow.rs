@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -136,7 +136,8 @@ pub(super) fn watch(api: &Api, out: Output, id: &str) -> anyhow::Result<()> {
         let broken = show_events(out, stream, &mut last_event)?;
         let status = document(api, id, false)?;
         if has_ended(&status) {
-            return completed(id, &status);
+            // Programs have had their values: what is left to say is why it is no good end.
+            return completed(id, &status).map_err(|error| anyhow!("{error}"));
         }
         // A stream that brought something is taken up where it ended; one that brought nothing again is given up.
         if before == last_event {
