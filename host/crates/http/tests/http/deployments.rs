@@ -24,6 +24,8 @@ async fn component_is_served_recorded_and_removed() {
     });
     let served = json!({
         "file": "hello.wasm", "hash": hash, "functions": [function], "check": check, "migrated": 2,
+        "notMigratedCount": 1,
+        "notMigrated": [{ "instanceId": "a", "name": "Hello", "message": "at event 3" }],
     });
     assert_eq!(document(&reply), served);
     let path_of_record = "/admin/deployments?file=hello.wasm";

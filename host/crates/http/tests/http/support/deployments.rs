@@ -6,7 +6,7 @@ use bytes::Bytes;
 use everstate_http::{
     CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
     DeploymentFuture, Deployments, Diverging, FileCondition, FileState, FunctionState,
-    FunctionsState, Upload,
+    FunctionsState, Migration, Upload,
 };
 use everstate_types::{
     AuthorizationLevel, ComponentHash, FunctionKind, FunctionName, InstanceId, Timestamp,
@@ -43,20 +43,24 @@ fn function(file: &str) -> FunctionState {
 
 fn served(file: &str) -> Deployed {
     let functions = vec![function(file)];
-    Deployed { file: file.to_owned(), component: HASH, functions, check: None, migrated: None }
+    Deployed { file: file.to_owned(), component: HASH, functions, check: None, migration: None }
 }
 
 fn report(file: &str, text: &str) -> CheckReport {
     let mut report = CheckReport { file: file.to_owned(), checked: 3, ..CheckReport::default() };
     if text.starts_with("other") {
         report.diverging_count = 1;
-        report.diverging.push(Diverging {
-            instance_id: InstanceId::orchestration("a").expect("a valid id"),
-            name: FunctionName::new("Hello").expect("a valid name"),
-            message: "at event 3".to_owned(),
-        });
+        report.diverging.push(diverging());
     }
     report
+}
+
+fn diverging() -> Diverging {
+    Diverging {
+        instance_id: InstanceId::orchestration("a").expect("a valid id"),
+        name: FunctionName::new("Hello").expect("a valid name"),
+        message: "at event 3".to_owned(),
+    }
 }
 
 fn loaded(text: &str) -> Result<(), DeploymentError> {
@@ -78,11 +82,17 @@ impl Upload for FakeUpload {
             let Self { file, text, into } = *self;
             loaded(&text)?;
             let check = options.checks.then(|| report(&file, &text));
-            if let Some(report) = check.clone().filter(|report| report.diverging_count > 0) {
+            if let Some(report) = check.clone().filter(|report| !report.fits()) {
                 return Err(DeploymentError::Diverging(Box::new(report)));
             }
             into.deployed().push((file.clone(), text));
-            Ok(Deployed { check, migrated: options.migrates.then_some(2), ..served(&file) })
+            let kept = vec![diverging()];
+            let migration = Migration { migrated: 2, kept, kept_count: 1 };
+            Ok(Deployed {
+                check,
+                migration: options.migrates.then_some(migration),
+                ..served(&file)
+            })
         })
     }
 
