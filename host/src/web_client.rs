@@ -3,6 +3,7 @@
 
 mod trust;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -35,18 +36,15 @@ pub(crate) fn to(
     ca_option: &str,
     configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
 ) -> anyhow::Result<Agent> {
-    let uri: Uri =
-        url.parse().map_err(|error| anyhow!("`{url}` is no address of a host: {error}"))?;
-    let (Some(scheme @ ("http" | "https")), Some(name)) = (uri.scheme_str(), uri.host()) else {
-        bail!("`{url}` is no address of a host: it begins with http:// or https:// and a name");
-    };
+    let uri = server(url)?;
+    let name = uri.host().unwrap_or_default();
     // What runs on this machine is not behind the proxy that leads out of it.
     let is_local = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
     let config = Agent::config_builder()
         .user_agent(concat!("everstate/", env!("CARGO_PKG_VERSION")))
         .proxy(if is_local { None } else { ureq::Proxy::try_from_env() });
     let config = configure(config).build();
-    if scheme == "http" {
+    if uri.scheme_str() == Some("http") {
         return Ok(config.into());
     }
     let connector =
@@ -54,6 +52,46 @@ pub(crate) fn to(
             .chain(TcpConnector::default())
             .chain(Trusting::new(trusted(ca, ca_option)?)?);
     Ok(Agent::with_parts(config, connector, DefaultResolver::default()))
+}
+
+/// Whether this is the URL of a server.
+///
+/// # Errors
+/// If it is not.
+pub(crate) fn check(url: &str) -> anyhow::Result<()> {
+    server(url).map(drop)
+}
+
+fn server(url: &str) -> anyhow::Result<Uri> {
+    let uri: Uri =
+        url.parse().map_err(|error| anyhow!("`{url}` is no address of a host: {error}"))?;
+    if !matches!((uri.scheme_str(), uri.host()), (Some("http" | "https"), Some(_))) {
+        bail!("`{url}` is no address of a host: it begins with http:// or https:// and a name");
+    }
+    Ok(uri)
+}
+
+/// Why there was no answer, in plain words.
+pub(crate) fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
+            "nothing listens there".to_owned()
+        }
+        ureq::Error::HostNotFound => "its name has no address".to_owned(),
+        ureq::Error::Timeout(_) => "it did not answer in time".to_owned(),
+        error if is_about_trust(error) => format!("its certificate is not trusted: {error}"),
+        error => error.to_string(),
+    }
+}
+
+/// Whether the other side is not trusted, which does not pass by itself.
+pub(crate) fn is_about_trust(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(io) => io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
+        error => {
+            matches!(error, ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_))
+        }
+    }
 }
 
 fn trusted(file: Option<&Path>, option: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {

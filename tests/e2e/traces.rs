@@ -180,8 +180,34 @@ async fn collector_behind_https_is_trusted_by_its_certificate_only() -> Result<(
     let config = collector.settings();
     let stranger = HostProcess::start(options(&[guests::DATABASE]).config(&config)).await?;
     traced(&stranger, "GET", "/Database/1", "").await?;
-    stranger.says(&["the collector does not take spans", "InvalidCertificate"]).await?;
+    stranger.says(&["the collector does not take spans: its certificate is not trusted"]).await?;
     assert!(collector.of_trace(TRACE).iter().all(|span| span.name != "Database_GET_Orchestrator"));
+    Ok(())
+}
+
+/// Named by variables of OpenTelemetry alone, one of which wants what cannot be had.
+#[tokio::test]
+async fn collector_that_is_busy_is_asked_again_and_what_it_rejects_is_told() -> Result<()> {
+    let collector = Collector::start().await?;
+    collector.answer(StatusCode::SERVICE_UNAVAILABLE, "too much to do");
+    collector.answer(
+        StatusCode::OK,
+        r#"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"}}"#,
+    );
+    let options = options(&[guests::DATABASE])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+    let host = HostProcess::start(options).await?;
+    host.logs(&["WARN", "OTEL_EXPORTER_OTLP_COMPRESSION", "ignored"]).await?;
+    traced(&host, "PUT", "/Database/1", "\"x\"").await?;
+    spans(&collector, "Database_PUT_Orchestrator", 1).await?;
+    let refused = "the collector does not take spans: it answered 503 Service Unavailable";
+    host.logs(&["WARN", refused, "too much to do"]).await?;
+    host.logs(&["INFO", "the collector takes spans again, 0 were dropped"]).await?;
+    host.logs(&["WARN", "the collector rejected 1 of", "too old"]).await?;
+    let metrics = host.client().get("/metrics").await?.text();
+    assert!(metrics.contains("\neverstate_spans_dropped_total 1\n"), "{metrics}");
     Ok(())
 }
 

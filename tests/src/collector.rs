@@ -1,5 +1,6 @@
 //! [`Collector`]: a double of an OpenTelemetry collector, which keeps the spans that it is sent as JSON.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,6 +10,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::post;
 use axum::serve::Listener;
 use rustls::ServerConfig;
@@ -56,6 +58,8 @@ impl Span {
 pub struct Collector {
     url: String,
     spans: Arc<Mutex<Vec<Span>>>,
+    /// What is answered next; nothing: that all is taken.
+    answers: Arc<Mutex<VecDeque<(StatusCode, String)>>>,
 }
 
 impl Collector {
@@ -92,7 +96,7 @@ impl Collector {
     }
 
     fn at(url: String) -> Self {
-        Self { url, spans: Arc::default() }
+        Self { url, spans: Arc::default(), answers: Arc::default() }
     }
 
     fn routes(&self) -> Router {
@@ -104,6 +108,18 @@ impl Collector {
     pub fn settings(&self) -> String {
         let url = &self.url;
         format!("\n[telemetry]\notlp_endpoint = \"{url}\"\notlp_protocol = \"http/json\"\n")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Answers one more batch this way; what is not taken is not kept.
+    pub fn answer(&self, status: StatusCode, body: &str) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.push_back((status, body.to_owned()));
     }
 
     /// The spans of a trace so far.
@@ -138,7 +154,12 @@ impl Listener for TlsListener {
     }
 }
 
-async fn take(State(collector): State<Collector>, body: Bytes) -> &'static str {
+async fn take(State(collector): State<Collector>, body: Bytes) -> (StatusCode, String) {
+    let next = collector.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let (status, answer) = next.unwrap_or_else(|| (StatusCode::OK, "{}".to_owned()));
+    if !status.is_success() {
+        return (status, answer);
+    }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let of_scope = |scope: &Value| list(&scope["spans"]);
@@ -148,7 +169,7 @@ async fn take(State(collector): State<Collector>, body: Bytes) -> &'static str {
     let spans = list(&request["resourceSpans"]);
     let spans = spans.iter().flat_map(of_resource).map(|span| read(&span));
     collector.spans.lock().unwrap_or_else(PoisonError::into_inner).extend(spans);
-    "{}"
+    (status, answer)
 }
 
 fn read(span: &Value) -> Span {

@@ -14,13 +14,15 @@ pub struct TelemetryConfig {
     /// The certificates, PEM, that a collector behind `https://` is to be trusted by. Default: what
     /// `OTEL_EXPORTER_OTLP_CERTIFICATE` says, or those that the system trusts.
     pub otlp_ca_file: Option<PathBuf>,
-    /// `http/protobuf` or `http/json`. Default: `http/protobuf`.
-    pub otlp_protocol: OtlpProtocol,
-    /// Which part of the requests without a trace begins one, 0 to 1. Default: 1.
+    /// `http/protobuf` or `http/json`. Default: what `OTEL_EXPORTER_OTLP_PROTOCOL` says, or
+    /// `http/protobuf`.
+    pub otlp_protocol: Option<OtlpProtocol>,
+    /// Which part of the requests without a trace begins one, 0 to 1. Default: what
+    /// `OTEL_TRACES_SAMPLER` says, or 1.
     #[serde(deserialize_with = "ratio")]
-    pub sample_ratio: f64,
-    /// As what the host names itself. Empty: what `OTEL_SERVICE_NAME` says, or `everstate`. Default:
-    /// empty.
+    pub sample_ratio: Option<f64>,
+    /// As what the host names itself. Empty: what `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says,
+    /// or `everstate`. Default: empty.
     pub service_name: String,
     /// Bytes of what guests logged for their instances that are kept. 0: nothing. Default: 64 MiB.
     pub guest_logs_bytes_max: u64,
@@ -43,8 +45,8 @@ impl Default for TelemetryConfig {
         Self {
             otlp_endpoint: String::new(),
             otlp_ca_file: None,
-            otlp_protocol: OtlpProtocol::default(),
-            sample_ratio: 1.0,
+            otlp_protocol: None,
+            sample_ratio: None,
             service_name: String::new(),
             guest_logs_bytes_max: 64 << 20,
         }
@@ -52,7 +54,7 @@ impl Default for TelemetryConfig {
 }
 
 /// A number from 0 to 1; as text where it comes from the environment.
-fn ratio<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+fn ratio<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Given {
@@ -69,7 +71,7 @@ fn ratio<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
         Given::Whole(_) => return Err(wrong()),
         Given::Text(text) => text.parse().map_err(|_| wrong())?,
     };
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(wrong()) }
+    if (0.0..=1.0).contains(&number) { Ok(Some(number)) } else { Err(wrong()) }
 }
 
 #[cfg(test)]
@@ -84,7 +86,8 @@ mod tests {
     fn ratio_is_a_number_from_0_to_1_however_it_is_written() {
         for (text, ratio) in [("0.25", 0.25), ("1", 1.0), ("0", 0.0), ("'0.5'", 0.5)] {
             let config = read(&format!("sample_ratio = {text}")).expect("a ratio");
-            assert!((config.sample_ratio - ratio).abs() < 1e-9, "{text}");
+            let given = config.sample_ratio.expect("one is given");
+            assert!((given - ratio).abs() < 1e-9, "{text}");
         }
         for text in ["2", "-0.1", "'much'", "true"] {
             let error = read(&format!("sample_ratio = {text}")).expect_err("no ratio");
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn protocol_is_one_of_those_over_http() {
         let config = read("otlp_protocol = 'http/json'").expect("a protocol");
-        assert_eq!(config.otlp_protocol, OtlpProtocol::Json);
+        assert_eq!(config.otlp_protocol, Some(OtlpProtocol::Json));
         assert!(read("otlp_protocol = 'grpc'").expect_err("none").contains("http/protobuf"));
     }
 }

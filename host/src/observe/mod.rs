@@ -9,6 +9,7 @@ mod guest_logs;
 mod metrics;
 mod process;
 mod spans;
+mod target;
 
 pub use config::TelemetryConfig;
 pub(crate) use guest_logs::KeptLogs;

@@ -3,28 +3,32 @@
 //! Work hands its spans over and goes on; a task sends them in batches. What it cannot keep up with, and
 //! what the collector does not take, is dropped and counted: a trace is a help, not a promise.
 
-use std::path::PathBuf;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use bytes::Bytes;
 use everstate_engine::clock::ExactTime;
 use everstate_engine::trace::{FinishedSpan, SpanKind, SpanSink, SpanValue};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind as OtlpKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
-use tokio::sync::Mutex;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use prost::Message as _;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::collector::CollectorClient;
+use super::collector::{Collector, Refusal, Taken};
 use super::config::{OtlpProtocol, TelemetryConfig};
 use super::metrics::ObserverMetrics;
+use super::target::Target;
 
 /// Spans that may wait to be sent.
 const WAITING_MAX: usize = 8_192;
@@ -35,23 +39,17 @@ const BATCH_MAX: usize = 512;
 /// How long the first span of a batch waits for others.
 const BATCH_DELAY: Duration = Duration::from_millis(500);
 
-/// How long the collector may take for a batch.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a batch is sent to a collector that is busy or away.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// The pause after the first attempt; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause, whatever the collector wants.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// How long the last batches may take when the host stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Where the path of a collector's endpoint leads.
-const TRACES_PATH: &str = "/v1/traces";
-
-/// The variable of OpenTelemetry that names a collector.
-const ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-
-/// The one that says where exactly a collector takes spans.
-const TRACES_ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-
-/// The one that names the certificates which a collector is to be trusted by.
-const CA_VARIABLE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 
 /// The bits of a trace id that W3C Trace Context wants to be random.
 const RANDOM_BITS: u128 = (1 << 56) - 1;
@@ -62,6 +60,8 @@ pub(crate) struct SpanExport {
     waiting: Sender<Message>,
     sample_ratio: f64,
     metrics: ObserverMetrics,
+    /// Notified when the host stops.
+    stopping: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -78,30 +78,30 @@ impl SpanExport {
         config: &TelemetryConfig,
         metrics: ObserverMetrics,
     ) -> anyhow::Result<Option<Arc<Self>>> {
-        let Some(url) = traces_url(config) else { return Ok(None) };
-        let protocol = match config.otlp_protocol {
-            OtlpProtocol::Protobuf => Protocol::HttpBinary,
-            OtlpProtocol::Json => Protocol::HttpJson,
+        let Some(target) = Target::of(config, |name| std::env::var(name).ok())? else {
+            return Ok(None);
         };
-        let ca = config.otlp_ca_file.clone().or_else(|| variable(CA_VARIABLE).map(PathBuf::from));
-        let client = CollectorClient::new(&url, ca.as_deref(), EXPORT_TIMEOUT)
-            .context("the setting `telemetry.otlp_endpoint`")?;
-        let exporter = SpanExporter::builder().with_http().with_http_client(client);
-        let mut exporter = exporter
-            .with_protocol(protocol)
-            .with_endpoint(url)
-            .build()
-            .context("the settings of the collector")?;
-        exporter.set_resource(&resource(config));
+        let stopping = Arc::<Notify>::default();
+        let sending = Sending {
+            collector: Collector::new(&target)?,
+            protocol: target.protocol,
+            resource: (&resource(target.service_name)).into(),
+            metrics: metrics.clone(),
+            stopping: Arc::clone(&stopping),
+            is_stopping: false,
+            lost: None,
+            has_rejected: false,
+        };
         let (waiting, to_send) = channel(WAITING_MAX);
-        let task = tokio::spawn(send_all(exporter, to_send, metrics.clone()));
-        let task = Mutex::new(Some(task));
-        Ok(Some(Arc::new(Self { waiting, sample_ratio: config.sample_ratio, metrics, task })))
+        let task = Mutex::new(Some(tokio::spawn(sending.run(to_send))));
+        let sample_ratio = target.sample_ratio;
+        Ok(Some(Arc::new(Self { waiting, sample_ratio, metrics, stopping, task })))
     }
 
     /// Sends what has come so far, and ends.
     pub(crate) async fn stop(&self) {
         let Some(task) = self.task.lock().await.take() else { return };
+        self.stopping.notify_one();
         let stopped = async {
             if self.waiting.send(Message::Stop).await.is_ok() {
                 // A panic of the task was reported where it happened.
@@ -133,28 +133,86 @@ impl SpanSink for SpanExport {
     }
 }
 
-async fn send_all(exporter: SpanExporter, mut from: Receiver<Message>, metrics: ObserverMetrics) {
-    let mut has_failed = false;
-    let mut is_last = false;
-    while !is_last {
-        let mut batch = Vec::new();
-        is_last = !fill(&mut batch, &mut from).await;
-        if batch.is_empty() {
-            continue;
+/// The task that sends.
+struct Sending {
+    collector: Collector,
+    protocol: OtlpProtocol,
+    resource: ResourceAttributesWithSchema,
+    metrics: ObserverMetrics,
+    stopping: Arc<Notify>,
+    is_stopping: bool,
+    /// How many spans were dropped since the collector took some; `None`: it takes them.
+    lost: Option<u64>,
+    /// Whether the collector rejected a part of the last batch.
+    has_rejected: bool,
+}
+
+impl Sending {
+    async fn run(mut self, mut from: Receiver<Message>) {
+        let mut is_last = false;
+        while !is_last {
+            let mut batch = Vec::new();
+            is_last = !fill(&mut batch, &mut from).await;
+            if !batch.is_empty() {
+                self.deliver(batch).await;
+            }
         }
+    }
+
+    /// Sends a batch, again and again if the collector is busy or away; others wait meanwhile.
+    async fn deliver(&mut self, batch: Vec<SpanData>) {
         let count = batch.len() as u64;
-        match exporter.export(batch).await {
-            Ok(()) => {
-                metrics.spans_sent.inc_by(count);
-                has_failed = false;
+        let body = self.written(batch);
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let refusal = match self.collector.send(body.clone()).await {
+                Ok(taken) => return self.taken(count, &taken),
+                Err(refusal) => refusal,
+            };
+            self.tell(&refusal);
+            if !refusal.is_passing || attempt == ATTEMPTS_MAX || self.is_stopping {
+                break;
             }
-            Err(error) => {
-                metrics.spans_dropped.inc_by(count);
-                // Said once, until it works again.
-                if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!("the collector does not take spans: {error}");
-                }
+            let until = sleep(refusal.pause.unwrap_or_default().max(pause).min(PAUSE_MAX));
+            tokio::select! {
+                () = until => {}
+                () = self.stopping.notified() => self.is_stopping = true,
             }
+            pause *= 2;
+        }
+        self.metrics.spans_dropped.inc_by(count);
+        self.lost = self.lost.map(|lost| lost + count);
+    }
+
+    fn written(&self, batch: Vec<SpanData>) -> Bytes {
+        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
+        let request = ExportTraceServiceRequest { resource_spans };
+        match self.protocol {
+            OtlpProtocol::Protobuf => request.encode_to_vec().into(),
+            OtlpProtocol::Json => {
+                serde_json::to_vec(&request).expect("plain text and numbers").into()
+            }
+        }
+    }
+
+    /// Said once, until it works again.
+    fn tell(&mut self, refusal: &Refusal) {
+        if self.lost.is_none() {
+            tracing::warn!("the collector does not take spans: {}", refusal.reason);
+            self.lost = Some(0);
+        }
+    }
+
+    fn taken(&mut self, count: u64, taken: &Taken) {
+        let rejected = taken.rejected.min(count);
+        self.metrics.spans_sent.inc_by(count - rejected);
+        self.metrics.spans_dropped.inc_by(rejected);
+        if let Some(lost) = self.lost.take() {
+            tracing::info!("the collector takes spans again, {lost} were dropped");
+        }
+        if !mem::replace(&mut self.has_rejected, rejected > 0) && rejected > 0 {
+            let message = &taken.message;
+            tracing::warn!("the collector rejected {rejected} of {count} spans: {message}");
         }
     }
 }
@@ -175,31 +233,10 @@ async fn fill(batch: &mut Vec<SpanData>, from: &mut Receiver<Message>) -> bool {
     timeout(BATCH_DELAY, more).await.unwrap_or(true)
 }
 
-/// Where spans are sent: what the configuration says, or the environment; `None`: nowhere.
-fn traces_url(config: &TelemetryConfig) -> Option<String> {
-    let named = Some(config.otlp_endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
-    let base = match named {
-        Some(endpoint) => endpoint,
-        None => match variable(TRACES_ENDPOINT_VARIABLE) {
-            // It is used as it is.
-            Some(url) => return Some(url),
-            None => variable(ENDPOINT_VARIABLE)?,
-        },
-    };
-    let base = base.trim_end_matches('/');
-    Some(if base.ends_with(TRACES_PATH) { base.to_owned() } else { format!("{base}{TRACES_PATH}") })
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn resource(config: &TelemetryConfig) -> Resource {
-    let name = Some(config.service_name.clone()).filter(|name| !name.is_empty());
-    let name =
-        name.or_else(|| variable("OTEL_SERVICE_NAME")).unwrap_or_else(|| "everstate".to_owned());
+/// What all spans are of, with the attributes of `OTEL_RESOURCE_ATTRIBUTES`.
+fn resource(service_name: String) -> Resource {
     Resource::builder()
-        .with_service_name(name)
+        .with_service_name(service_name)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build()
 }
