@@ -3,9 +3,9 @@
 //!
 //! Lines are only added, and are on disk when [`DeploymentRecord::note`] returns. A line that a crash
 //! has cut off is dropped at the next start. When the file has twice as many lines as are kept, it is
-//! written anew with those that are.
+//! written anew with those that are: refusals go first, and what a file serves and served before stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -241,12 +241,30 @@ impl Inner {
 
     fn write_last(&mut self, path: &Path) -> std::io::Result<()> {
         if self.deployments.len() > 2 * DEPLOYMENTS_MAX {
-            self.deployments.drain(..self.deployments.len() - DEPLOYMENTS_MAX);
+            self.forget();
             return self.write_anew(path);
         }
         let last = self.deployments.last().map(line_of).unwrap_or_default();
-        self.file.write_all(&last)?;
-        self.file.sync_data()
+        let end = self.file.metadata()?.len();
+        let written = self.file.write_all(&last).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // The next line would stand behind a part of this one, and both would be lost.
+            self.file.set_len(end)?;
+        }
+        written
+    }
+
+    /// Forgets what is too much, oldest first.
+    fn forget(&mut self) {
+        let mut surplus = self.deployments.len().saturating_sub(DEPLOYMENTS_MAX);
+        let mut stays = |may_go: bool| {
+            let goes = may_go && surplus > 0;
+            surplus -= usize::from(goes);
+            !goes
+        };
+        self.deployments.retain(|it| stays(it.action == DeploymentAction::Refused));
+        let needed = needed(&self.deployments);
+        self.deployments.retain(|it| stays(!needed.contains(&it.id)));
     }
 
     fn write_anew(&mut self, path: &Path) -> std::io::Result<()> {
@@ -261,6 +279,23 @@ impl Inner {
         self.file = File::options().append(true).open(path)?;
         Ok(())
     }
+}
+
+/// The ids of what each file serves and of what it would go back to. A file that was removed needs nothing.
+fn needed(deployments: &[Deployment]) -> HashSet<u64> {
+    let mut of_file: HashMap<&str, Option<Vec<ComponentHash>>> = HashMap::new();
+    let mut needed = HashSet::new();
+    for it in deployments.iter().rev().filter(|it| it.action != DeploymentAction::Refused) {
+        let versions = of_file.entry(&it.file).or_insert_with(|| it.component.map(|_| Vec::new()));
+        if let (Some(versions), Some(component)) = (versions, it.component)
+            && versions.len() < 2
+            && !versions.contains(&component)
+        {
+            versions.push(component);
+            needed.insert(it.id);
+        }
+    }
+    needed
 }
 
 fn is_served(action: DeploymentAction) -> bool {
@@ -360,6 +395,26 @@ mod tests {
         note(&record, Some(1), Deployed);
         assert_eq!(record.list(Some("a.wasm")).len(), 4);
         assert_eq!(record.all_current(), [("a.wasm".to_owned(), hash(1))]);
+    }
+
+    #[test]
+    fn refusals_push_out_nothing_that_is_served() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let record = open(&folder);
+        note(&record, Some(1), Deployed);
+        note(&record, Some(2), Deployed);
+        record.note("c.wasm", Some(hash(5)), Deployed, None);
+        record.note("c.wasm", None, Removed, None);
+        for number in 0..=2 * DEPLOYMENTS_MAX {
+            let component = if number % 2 == 0 { 3 } else { 4 };
+            record.note("b.wasm", Some(hash(component)), Refused, None);
+        }
+        assert!(record.list(None).len() <= 2 * DEPLOYMENTS_MAX, "some are forgotten");
+        for record in [record, open(&folder)] {
+            assert_eq!(record.current("a.wasm"), Some(hash(2)));
+            assert_eq!(record.versions("a.wasm"), [hash(2), hash(1)]);
+            assert_eq!(record.current_files(), ["a.wasm"]);
+        }
     }
 
     #[test]
