@@ -413,7 +413,7 @@ mod tests {
         for record in [record, open(&folder)] {
             assert_eq!(record.current("a.wasm"), Some(hash(2)));
             assert_eq!(record.versions("a.wasm"), [hash(2), hash(1)]);
-            assert_eq!(record.current_files(), ["a.wasm"]);
+            assert_eq!(record.all_current(), [("a.wasm".to_owned(), hash(2))]);
         }
     }
 
