@@ -44,7 +44,7 @@ mutants=(
   'partition/orchestration/ending.rs|        execution_id: parent.execution_id,|        execution_id: everstate_types::ExecutionId::new(parent.request_id),|a child tells its result to another execution'
   'partition/orchestration/ending.rs|            effects.sent.push(child_result(parent, state.result()));\n||a child does not tell its result'
   'partition/orchestration/ending.rs|        if recurse {|        if false \&\& recurse {|a recursive termination does not reach the children'
-  'partition/orchestration/mod.rs|            effects.sent.push(ending::child_result(parent, Err(Box::new(failure))));|            let _ = (parent, failure);|a parent does not learn that its child cannot start'
+  'partition/orchestration/ending.rs|            effects.sent.push(child_result(parent, Err(Box::new(failure))));|            let _ = (parent, failure);|a parent does not learn that its child cannot start'
 
   'partition/orchestration/rewind.rs|                carried.push(kind.clone());\n||a rewind forgets a good result'
   'partition/orchestration/rewind.rs|if failed.contains(&number) =>|if failed.contains(\&number) \|\| true =>|a rewind repeats an entity call'
@@ -149,7 +149,7 @@ mutants=(
   'partition/entity.rs|Request::PurgeEntity { reply_to, .. } => match self.next_holder() {|Request::PurgeEntity { reply_to, .. } => match self.next_holder().filter(\|_\| false) {|an entity is removed under its lock'
 
   'partition/orchestration/transfer.rs|if !is_copy {|if true {|a result that came twice is exported twice'
-  'partition/orchestration/transfer.rs|            next.open.forget(completed_number(kind));\n||what an import brings the result of is asked for again'
+  'partition/orchestration/transfer.rs|            next.open.forget(kind.completed_action());\n||what an import brings the result of is asked for again'
   'partition/orchestration/transfer.rs|next.unanswerable() {|next.unanswerable().filter(\|_\| false) {|an orchestration is imported that nobody can answer'
   'partition/orchestration/transfer.rs|            self.terminate(moment, None, false, turn, effects);\n||an import over what runs does not end it'
   'partition/orchestration/transfer.rs|                next.ask_again(turn.id, \&[], None, effects);\n||what an imported orchestration waits for is not asked for'

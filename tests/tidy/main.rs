@@ -8,4 +8,5 @@
 
 mod files;
 mod layers;
+mod mutants;
 mod text;
