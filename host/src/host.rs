@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::backup::RunningBackups;
+use crate::backup::{RunningBackups, STATE};
 use crate::config::HostConfig;
 use crate::deployments::{Deployer, follow_deployments};
 use crate::functions::FunctionsFolder;
@@ -114,7 +114,7 @@ async fn serve(config: HostConfig) -> anyhow::Result<()> {
 
 fn open_storage(config: &HostConfig) -> anyhow::Result<Arc<RocksStorage>> {
     data_folder::check(&config.data)?;
-    Ok(Arc::new(RocksStorage::open(config.data.join("state"), &config.storage)?))
+    Ok(Arc::new(RocksStorage::open(config.data.join(STATE), &config.storage)?))
 }
 
 fn of_guests(config: &HostConfig) -> RuntimeConfig {

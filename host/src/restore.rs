@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail, ensure};
@@ -67,6 +68,9 @@ pub fn restore(
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let partial = partial_path(&data);
     remove(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
+    // As secret as what is in it.
+    let made = fs::DirBuilder::new().mode(0o700).create(&partial);
+    made.with_context(|| format!("cannot make {}", partial.display()))?;
     let bytes = manifest.files.iter().map(|file| file.bytes).sum();
     let copied = copy(from, &partial, &manifest, bytes, &mut progress)
         .and_then(|()| publish(&partial, &data));
@@ -179,6 +183,7 @@ fn check(from: &Path) -> anyhow::Result<Manifest> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
 
     use super::{KEYS_FILE, Keys, Progress, restore};
@@ -229,6 +234,8 @@ mod tests {
         assert_eq!(told, [progress(0), progress(5)]);
         assert_eq!(fs::read_to_string(data.join("state/CURRENT")).expect("copied"), "12345");
         assert!(!data.join(MANIFEST).exists());
+        let mode = fs::metadata(&data).expect("a folder").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "only its owner may look into it");
         assert_eq!(fs::read_dir(data.parent().expect("a parent")).expect("a folder").count(), 1);
         let text = refusal(&from, &data);
         assert!(text.contains("exists and is not empty"), "{text}");

@@ -1,7 +1,9 @@
-//! Writes JSON text piece by piece. Payloads are JSON text already and go in as they are: this is
-//! the hot path, and the host never looks into a payload.
+//! Writes JSON text piece by piece. A payload that is an answer by itself goes out as it is: this is the hot
+//! path, and the host never looks into a payload. One that is a part of a document is looked at: that of
+//! a guest which gave something else than JSON must not break the list in which it stands with others.
 
 use everstate_types::Payload;
+use serde::de::IgnoredAny;
 
 /// The content type of every JSON response.
 pub(crate) const CONTENT_TYPE: &str = "application/json; charset=utf-8";
@@ -39,8 +41,8 @@ impl<'a> ObjectWriter<'a> {
 
     /// Writes a field with a payload, or `null`.
     pub(crate) fn payload(&mut self, name: &str, payload: Option<&Payload>) -> &mut Self {
-        let text = payload.map_or("null", payload_text);
-        self.raw(name, text)
+        push_payload(self.key(name), payload);
+        self
     }
 
     /// Writes a field's name and gives the place for its value.
@@ -57,6 +59,15 @@ impl<'a> ObjectWriter<'a> {
     /// Ends the object.
     pub(crate) fn end(&mut self) {
         self.out.push(b'}');
+    }
+}
+
+/// Writes a payload, or `null`; one that is not JSON as a string.
+pub(crate) fn push_payload(out: &mut Vec<u8>, payload: Option<&Payload>) {
+    let text = payload.map_or("null", payload_text);
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => out.extend_from_slice(text.as_bytes()),
+        Err(_) => push_string(out, text),
     }
 }
 
@@ -79,10 +90,11 @@ mod tests {
             .payload("a", Some(&Payload::from(r#"{"x": 1}"#)))
             .payload("none", None)
             .payload("empty", Some(&Payload::from("")))
+            .payload("broken", Some(&Payload::from("{\"x\"")))
             .end();
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
-            r#"{"b":"\"quoted\"\n","a":{"x": 1},"none":null,"empty":null}"#
+            r#"{"b":"\"quoted\"\n","a":{"x": 1},"none":null,"empty":null,"broken":"{\"x\""}"#
         );
     }
 }

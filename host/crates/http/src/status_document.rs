@@ -4,7 +4,7 @@ use everstate_engine::client::InstanceStatus;
 use everstate_types::{HistoryEvent, InstanceId, OrchestrationRecord, RuntimeStatus};
 
 use crate::history_document::push_history;
-use crate::json::{ObjectWriter, push_string};
+use crate::json::{ObjectWriter, push_payload, push_string};
 
 /// How much of an orchestration a document shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +81,6 @@ fn push_output(out: &mut Vec<u8>, record: &OrchestrationRecord) {
             let text = format!("Orchestrator function '{}' failed: {message}", record.name);
             push_string(out, &text);
         }
-        (_, output) => {
-            let text = output.as_ref().map_or("null", crate::json::payload_text);
-            out.extend_from_slice(text.as_bytes());
-        }
+        (_, output) => push_payload(out, output.as_ref()),
     }
 }
