@@ -145,7 +145,10 @@ fn show(out: Output, verb: &str, deployed: &Value) -> anyhow::Result<()> {
     if let Some(migrated) = deployed["migrated"].as_u64() {
         show_migration(out, migrated, deployed)?;
     }
-    Ok(())
+    match deployed["problem"].as_str() {
+        Some(problem) => out.line(&format!("It is served, but {problem}.")),
+        None => Ok(()),
+    }
 }
 
 /// Says how many live orchestrations go on with the new code, and which do not.

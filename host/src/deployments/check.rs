@@ -78,13 +78,13 @@ impl Checker {
         Ok(report)
     }
 
-    /// Moves what is alive to a component that is published, where its history fits. Says how many, and which
-    /// keep their code.
+    /// Moves what is alive to a component that is published, where its history fits. Adds how many it
+    /// moved, and which keep their code.
     pub(super) async fn migrate(
         &self,
         component: &LoadedComponent,
-    ) -> Result<Migration, DeploymentError> {
-        let mut migration = Migration::default();
+        migration: &mut Migration,
+    ) -> Result<(), DeploymentError> {
         let mut continuation = None;
         loop {
             let page = self.client.live_instances(continuation).await?;
@@ -106,7 +106,7 @@ impl Checker {
             }
             continuation = page.continuation;
             if continuation.is_none() {
-                return Ok(migration);
+                return Ok(());
             }
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use everstate_engine::Client;
 use everstate_http::{
     CheckReport, DeployOptions, Deployed, Deployment, DeploymentAction, DeploymentError,
-    DeploymentFuture, Deployments, FileCondition, FileState, FunctionsState, Upload,
+    DeploymentFuture, Deployments, FileCondition, FileState, FunctionsState, Migration, Upload,
 };
 use everstate_runtime::LoadedComponent;
 use everstate_types::{ComponentHash, FunctionKind, FunctionName, InstanceId};
@@ -95,7 +95,7 @@ impl Deployer {
             Ok((self.folder.install(file, temporary.path(), bytes, action).await?, report))
         };
         let installed = installed.await;
-        let (component, check) = match installed {
+        let ((component, mut problem), check) = match installed {
             Ok(installed) => installed,
             Err(error) => {
                 self.checker.runtime.discard_candidate(hash).await;
@@ -103,16 +103,22 @@ impl Deployer {
                 return Err(error);
             }
         };
-        let migration = match options.migrates {
-            true => Some(self.checker.migrate(&component).await?),
-            false => None,
-        };
+        let mut migration = options.migrates.then(Migration::default);
+        if let Some(migration) = &mut migration
+            && let Err(error) = self.checker.migrate(&component, migration).await
+        {
+            problem = Some(format!("not all that is alive was looked at: {error}"));
+        }
+        if let Some(problem) = &problem {
+            tracing::error!("{file} is deployed, but {problem}");
+        }
         Ok(Deployed {
             file: file.to_owned(),
             component: component.hash,
             functions: self.folder.shown().functions_of(file),
             check,
             migration,
+            problem,
         })
     }
 

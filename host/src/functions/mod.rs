@@ -306,14 +306,15 @@ impl FunctionsFolder {
     }
 
     /// Puts a component that is complete on disk into the folder, and serves it. `temporary` is its file,
-    /// which is moved. Where this fails nothing has changed.
+    /// which is moved. Where this fails nothing has changed; where it does not it may tell of a problem all
+    /// the same.
     pub(crate) async fn install(
         &self,
         file: &str,
         temporary: &Path,
         bytes: Vec<u8>,
         action: DeploymentAction,
-    ) -> Result<Arc<LoadedComponent>, DeploymentError> {
+    ) -> Result<(Arc<LoadedComponent>, Option<String>), DeploymentError> {
         let mut loaded = self.loaded.lock().await;
         let component = self.runtime.load(file, bytes).await;
         let component = component.map_err(|error| DeploymentError::Refused(error.to_string()))?;
@@ -323,14 +324,18 @@ impl FunctionsFolder {
             DeploymentError::Io(format!("cannot write {}: {error}", path.display()))
         };
         std::fs::rename(temporary, &path).map_err(failed)?;
-        sync_folder(&self.path).map_err(failed)?;
+        let problem = sync_folder(&self.path).err().map(|error| {
+            format!(
+                "its folder cannot be synced, and a crash may bring back what was before: {error}"
+            )
+        });
         if let Some(stamp) = Stamp::of(&path) {
             loaded.serve(path.clone(), stamp, Arc::clone(&component));
         }
         self.publish_settled(&mut loaded);
         self.record.note(file, Some(component.hash), action, None);
         self.note_all(&loaded);
-        Ok(component)
+        Ok((component, problem))
     }
 
     /// Removes a file and the functions that it has.

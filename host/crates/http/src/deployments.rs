@@ -188,6 +188,8 @@ pub struct Deployed {
     pub check: Option<CheckReport>,
     /// What became of the orchestrations that run other code, if they were to be moved to it.
     pub migration: Option<Migration>,
+    /// What went wrong after it was served: it is served all the same.
+    pub problem: Option<String>,
 }
 
 /// What became of live orchestrations that were to be moved to a component.

@@ -26,6 +26,7 @@ async fn component_is_served_recorded_and_removed() {
         "file": "hello.wasm", "hash": hash, "functions": [function], "check": check, "migrated": 2,
         "notMigratedCount": 1,
         "notMigrated": [{ "instanceId": "a", "name": "Hello", "message": "at event 3" }],
+        "problem": "the disk is slow",
     });
     assert_eq!(document(&reply), served);
     let path_of_record = "/admin/deployments?file=hello.wasm";

@@ -75,6 +75,7 @@ pub(super) fn deployed(deployed: &Deployed) -> Value {
         "migrated": deployed.migration.as_ref().map(|it| it.migrated),
         "notMigratedCount": deployed.migration.as_ref().map(|it| it.kept_count),
         "notMigrated": deployed.migration.as_ref().map(|it| diverging(&it.kept)),
+        "problem": deployed.problem,
     }))
 }
 
@@ -176,7 +177,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     refusal["Message"] = text.clone();
     let deployed = json!({
         "file": text, "hash": text, "functions": list("Function"), "migrated": count,
-        "notMigratedCount": count, "notMigrated": list("Diverging"),
+        "notMigratedCount": count, "notMigrated": list("Diverging"), "problem": text,
         "check": { "$ref": "#/components/schemas/CheckReport" },
     });
     vec![

@@ -43,7 +43,8 @@ fn function(file: &str) -> FunctionState {
 
 fn served(file: &str) -> Deployed {
     let functions = vec![function(file)];
-    Deployed { file: file.to_owned(), component: HASH, functions, check: None, migration: None }
+    let (check, migration, problem) = (None, None, None);
+    Deployed { file: file.to_owned(), component: HASH, functions, check, migration, problem }
 }
 
 fn report(file: &str, text: &str) -> CheckReport {
@@ -88,9 +89,11 @@ impl Upload for FakeUpload {
             into.deployed().push((file.clone(), text));
             let kept = vec![diverging()];
             let migration = Migration { migrated: 2, kept, kept_count: 1 };
+            let problem = options.migrates.then(|| "the disk is slow".to_owned());
             Ok(Deployed {
                 check,
                 migration: options.migrates.then_some(migration),
+                problem,
                 ..served(&file)
             })
         })
