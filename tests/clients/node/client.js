@@ -29,7 +29,7 @@ async function managementUrls() {
   const links = await response.json();
   const entries = Object.entries(links).map(([name, link]) => [
     name,
-    name === "id" ? PLACEHOLDER : withQuery(link.replace(links.id, PLACEHOLDER)),
+    name === "id" ? PLACEHOLDER : withKey(withQuery(link.replace(links.id, PLACEHOLDER))),
   ]);
   const rewind = `${base}instances/${PLACEHOLDER}/rewind?reason={text}&${REQUIRED}`;
   return { ...Object.fromEntries(entries), rewindPostUri: rewind };
@@ -38,6 +38,11 @@ async function managementUrls() {
 /** The library appends `&name=value`, so a link must have a query. */
 function withQuery(link) {
   return link.includes("?") ? link : `${link}?${REQUIRED}`;
+}
+
+/** A link has a code for its own orchestration; a template for all of them needs the key in its place. */
+function withKey(link) {
+  return key ? link.replace(/([?&])code=[^&]*/, `$1code=${key}`) : link;
 }
 
 /** The client that a function would get. */
