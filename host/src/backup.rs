@@ -354,14 +354,14 @@ fn move_up(partial: &Path, target: &Path) -> io::Result<()> {
 pub(crate) fn check_complete(data: &Path) -> anyhow::Result<()> {
     let partial = data.join(PARTIAL_SUFFIX);
     // Empty: it was cut short at the very end.
-    match fs::remove_dir(&partial) {
-        Err(error) if error.kind() != ErrorKind::NotFound => anyhow::bail!(
-            "a restore into {} was interrupted ({} is there): remove what is in it and restore again",
-            data.display(),
-            partial.display()
-        ),
-        _ => Ok(()),
+    if !partial.exists() || fs::remove_dir(&partial).is_ok() {
+        return Ok(());
     }
+    anyhow::bail!(
+        "a restore into {} was interrupted ({} is there): remove what is in it and restore again",
+        data.display(),
+        partial.display()
+    )
 }
 
 fn sync_all(folder: &Path) -> io::Result<()> {

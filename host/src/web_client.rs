@@ -6,7 +6,7 @@ mod trust;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use ureq::Agent;
@@ -63,12 +63,12 @@ pub(crate) fn check(url: &str) -> anyhow::Result<()> {
 }
 
 fn server(url: &str) -> anyhow::Result<Uri> {
-    let uri: Uri =
-        url.parse().map_err(|error| anyhow!("`{url}` is no address of a host: {error}"))?;
-    if !matches!((uri.scheme_str(), uri.host()), (Some("http" | "https"), Some(_))) {
-        bail!("`{url}` is no address of a host: it begins with http:// or https:// and a name");
-    }
-    Ok(uri)
+    let is_of_server =
+        |uri: &Uri| matches!((uri.scheme_str(), uri.host()), (Some("http" | "https"), Some(_)));
+    let uri = url.parse().ok().filter(is_of_server);
+    uri.with_context(|| {
+        format!("`{url}` is no URL of a server: one begins with http:// or https:// and a name")
+    })
 }
 
 /// Why there was no answer, in plain words.

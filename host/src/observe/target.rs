@@ -244,7 +244,7 @@ mod tests {
             let variables: Vec<_> =
                 variable.map(|name| (name, "collector:4318")).into_iter().collect();
             let error = target(setting, &variables).expect_err("no URL");
-            assert!(error.starts_with(by) && error.contains("begins with http://"), "{error}");
+            assert!(error.starts_with(by) && error.contains("one begins with http://"), "{error}");
         }
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),

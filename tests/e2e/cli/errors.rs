@@ -99,7 +99,7 @@ async fn address_that_is_none_is_refused() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let args = ["locks", "--host", "http://"];
     let line = run_in(folder.path(), &args).await?.failure()?;
-    assert!(line.contains("no address of a host"), "{line}");
+    assert!(line.contains("no URL of a server"), "{line}");
     let args = ["locks", "--host", "https://127.0.0.1:1", "--ca", "nowhere.pem"];
     let line = run_in(folder.path(), &args).await?.failure()?;
     assert!(line.contains("nowhere.pem"), "{line}");

@@ -8,8 +8,8 @@ use everstate_engine::storage::{CommitBatch, EntityFilter, Storage, StoredInstan
 use everstate_types::{EntityId, InstanceId, Payload};
 
 use super::{
-    both_turns, commit, entity_id, entity_record, entity_row, first_turn, load, open,
-    orchestration_batch, orchestration_id, row, write_entity,
+    both_turns, commit, entity_id, entity_record, entity_row, load, open, orchestration_batch,
+    orchestration_id, row, write_entity,
 };
 use crate::large::LARGE_BYTES_MIN;
 use crate::verify;
@@ -33,7 +33,7 @@ fn copy_has_what_was_written_and_the_original_goes_on() {
     let copy = folder.path().join("copy");
     let storage = open(&folder.path().join("data"));
     write_entity(&storage, Some(entity_record("1")));
-    commit(&storage, orchestration_batch(2, row(super::RuntimeStatus::Running, 0, first_turn())));
+    commit(&storage, orchestration_batch(2, row(super::RuntimeStatus::Completed, 0, both_turns())));
     // Not synced: what was written counts.
     storage.backup(&copy).unwrap();
     write_entity(&storage, Some(entity_record("2")));
