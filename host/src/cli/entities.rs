@@ -2,11 +2,12 @@
 
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{Api, ApiPath, HostArgs, Reply};
 use super::output::{Output, Rows, Tone, field, word};
-use super::{errors, files, names, pages, times, values};
+use super::pages::{self, Extent};
+use super::{errors, files, names, times, values};
 
 #[derive(Debug, Args)]
 pub(crate) struct EntitiesArgs {
@@ -84,15 +85,8 @@ struct ListArgs {
     /// Show the states
     #[arg(long)]
     state: bool,
-    /// How many to list
-    #[arg(long, default_value_t = 100, conflicts_with = "all")]
-    top: usize,
-    /// List all
-    #[arg(long)]
-    all: bool,
-    /// Only say how many there are
-    #[arg(long)]
-    count: bool,
+    #[command(flatten)]
+    extent: Extent,
 }
 
 #[derive(Debug, Args)]
@@ -176,24 +170,17 @@ fn list(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()> {
     for (name, value) in &args.field {
         path = path.query(&format!("field.{name}"), value);
     }
-    let what = "cannot list the entities";
-    if args.count {
-        let count = api.get(&path.query("count", true))?.ok(what)?.json()?;
-        return out.line_or(&count, &field(&count, "count"));
+    if !args.extent.count {
+        path = path.query("details", true).query("fetchState", args.state || out.json);
     }
-    let top = (!args.all).then_some(args.top);
-    path = path
-        .query("top", top.unwrap_or(1000).min(1000))
-        .query("details", true)
-        .query("fetchState", args.state || out.json);
-    let entities = pages::read(api, &path, top, what)?;
-    if out.json {
-        return out.value(&Value::Array(entities));
-    }
+    let Some(listed) = pages::list(api, out, path, &args.extent, "cannot list the entities")?
+    else {
+        return Ok(());
+    };
     let mut head = vec!["NAME", "KEY", "LAST USED", "HELD BY"];
     head.extend(args.state.then_some("STATE"));
     let mut rows = Rows::new(&head);
-    for entity in &entities {
+    for entity in &listed.items {
         let id = &entity["entityId"];
         let holder = field(&entity["lock"], "instanceId");
         let tone = if holder.is_empty() { Tone::Plain } else { Tone::Warning };
@@ -201,7 +188,9 @@ fn list(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()> {
             [field(id, "name"), field(id, "key"), field(entity, "lastOperationTime"), holder];
         rows.add(tone, cells.into_iter().chain(args.state.then(|| field(entity, "state"))));
     }
-    out.table(&rows, "No entities.")
+    out.table(&rows, "No entities.")?;
+    listed.note_rest();
+    Ok(())
 }
 
 fn get(api: &Api, out: Output, entity: &EntityArgs, details: bool) -> anyhow::Result<()> {

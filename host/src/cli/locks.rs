@@ -16,7 +16,7 @@ pub(crate) struct LocksArgs {
 pub(crate) fn run(args: &LocksArgs) -> anyhow::Result<()> {
     let (api, out) = args.host.open()?;
     let path = ApiPath::management(&["locks"]);
-    let locks = pages::read(&api, &path, None, "cannot list the locks")?;
+    let locks = pages::read(&api, &path, None, "cannot list the locks")?.items;
     if out.json {
         return out.value(&Value::Array(locks));
     }

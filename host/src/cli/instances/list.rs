@@ -1,11 +1,11 @@
 //! `everstate instances list`.
 
 use clap::Args;
-use serde_json::Value;
 
 use super::super::api::{Api, ApiPath};
-use super::super::output::{Output, Rows, Tone, field, note, whole_field};
-use super::super::{pages, times, values};
+use super::super::output::{Output, Rows, Tone, field, whole_field};
+use super::super::pages::{self, Extent};
+use super::super::{times, values};
 
 /// The states of orchestrations.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -49,15 +49,8 @@ pub(super) struct ListArgs {
     /// Created at this time or earlier
     #[arg(long, value_name = "TIME", value_parser = times::past)]
     created_before: Option<String>,
-    /// How many to list
-    #[arg(long, default_value_t = 100, conflicts_with = "all")]
-    top: usize,
-    /// List all
-    #[arg(long)]
-    all: bool,
-    /// Only say how many there are
-    #[arg(long)]
-    count: bool,
+    #[command(flatten)]
+    extent: Extent,
 }
 
 pub(super) fn run(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()> {
@@ -71,20 +64,14 @@ pub(super) fn run(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()>
     for (name, value) in &args.tag {
         path = path.query(&format!("tag.{name}"), value);
     }
-    let what = "cannot list the orchestrations";
-    if args.count {
-        let count = api.get(&path.query("count", true))?.ok(what)?.json()?;
-        return out.line_or(&count, &field(&count, "count"));
+    if !args.extent.count {
+        path = path.query("showInput", out.json);
     }
-    let top = (!args.all).then_some(args.top);
-    path = path.query("top", top.unwrap_or(1000).min(1000)).query("showInput", out.json);
-    let instances = pages::read(api, &path, top, what)?;
-    if out.json {
-        return out.value(&Value::Array(instances));
-    }
+    let listed = pages::list(api, out, path, &args.extent, "cannot list the orchestrations")?;
+    let Some(listed) = listed else { return Ok(()) };
     let mut rows =
         Rows::new(&["INSTANCE", "NAME", "STATUS", "CREATED", "UPDATED", "CUSTOM STATUS"]);
-    for instance in &instances {
+    for instance in &listed.items {
         let text = |name| field(instance, name);
         let status = text("runtimeStatus");
         rows.add(
@@ -100,8 +87,6 @@ pub(super) fn run(api: &Api, out: Output, args: &ListArgs) -> anyhow::Result<()>
         );
     }
     out.table(&rows, "No orchestrations.")?;
-    if top == Some(instances.len()) && !instances.is_empty() {
-        note("these are not all: --top or --all shows more");
-    }
+    listed.note_rest();
     Ok(())
 }

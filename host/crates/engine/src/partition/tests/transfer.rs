@@ -35,6 +35,16 @@ fn waiting_for(bench: &mut Bench, actions: Vec<Action>) -> Turn {
     bench.ran(&first, waits(actions))
 }
 
+/// The request that raises an event for it.
+fn raise(bench: &mut Bench) -> Turn {
+    bench.turn(Input::Request(Request::RaiseEvent {
+        instance_id: orchestration("a"),
+        name: "go".to_owned(),
+        input: Payload::from("1"),
+        reply_to: Caller(2),
+    }))
+}
+
 fn export(bench: &mut Bench) -> Box<ExportedOrchestration> {
     let (instance_id, reply_to) = (orchestration("a"), Caller(7));
     let transfer = Transfer::Export { instance_id, reply_to };
@@ -97,12 +107,7 @@ fn what_can_be_asked_for_again_is_and_the_history_stays() {
 fn event_that_no_turn_has_seen_comes_along_and_makes_a_turn() {
     let mut from = Bench::new();
     waiting_for(&mut from, vec![activity()]);
-    let raised = from.turn(Input::Request(Request::RaiseEvent {
-        instance_id: orchestration("a"),
-        name: "go".to_owned(),
-        input: Payload::from("1"),
-        reply_to: Caller(2),
-    }));
+    let raised = raise(&mut from);
     from.deliver(&raised);
     let exported = export(&mut from);
     assert_eq!(exported.waiting.iter().map(kind).collect::<Vec<_>>(), ["EventRaised"]);
@@ -126,12 +131,7 @@ fn event_that_no_turn_has_seen_comes_along_and_makes_a_turn() {
 fn result_that_no_turn_has_seen_comes_along_once_and_is_not_asked_for_again() {
     let mut from = Bench::new();
     let asked = waiting_for(&mut from, vec![activity(), timer()]);
-    let raised = from.turn(Input::Request(Request::RaiseEvent {
-        instance_id: orchestration("a"),
-        name: "go".to_owned(),
-        input: Payload::from("1"),
-        reply_to: Caller(2),
-    }));
+    let raised = raise(&mut from);
     // A turn runs while the result comes, and comes again after a crash of who sent it.
     from.deliver(&raised);
     let task = asked.messages.iter().find_map(|(_, message)| match &message.body {
