@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use everstate_types::{InstanceId, Message, MessageKey};
+use everstate_types::{InstanceId, Message, MessageId, MessageKey};
 use tokio::runtime::Handle;
 
 use crate::client::Client;
@@ -125,9 +125,7 @@ impl TaskHub {
                 "going on where the last run ended"
             );
         }
-        for (id, message) in recovered.messages {
-            node.deliver(MessageKey::Sent(id), message);
-        }
+        node.deliver_recovered(recovered.messages);
         let timers = Arc::clone(&node.timers);
         drop(node.runtime.spawn(deliver_due(Arc::downgrade(&node), timers)));
         Ok(Self { node })
@@ -185,6 +183,18 @@ impl Node {
         }
     }
 
+    /// Delivers what the last run has sent. All of it waits before any of it is worked on: what comes of
+    /// one message would overtake others, of the same sender to the same target.
+    fn deliver_recovered(self: &Arc<Self>, messages: Vec<(MessageId, Message)>) {
+        let enqueued = messages
+            .into_iter()
+            .filter_map(|(id, message)| self.enqueue(MessageKey::Sent(id), message));
+        let to_drive: Vec<_> = enqueued.collect();
+        for lane in to_drive {
+            lane.drive(self);
+        }
+    }
+
     /// Puts a message into the queue of its lane. Gives the lane if the caller has to drive it.
     pub(crate) fn enqueue(&self, key: MessageKey, mut message: Message) -> Option<Arc<Lane>> {
         resolve_component(&*self.executor, &mut message);
@@ -207,3 +217,6 @@ fn lane_count(config: &EngineConfig) -> usize {
         count => count,
     }
 }
+
+#[cfg(test)]
+mod tests;
