@@ -62,7 +62,6 @@ enum EntitiesCommand {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct ListArgs {
     /// The entity function; all of them if it is left out
     #[arg(value_parser = values::given)]
