@@ -51,9 +51,7 @@ pub(crate) fn short_hash(value: &Value) -> String {
 
 fn functions(out: Output, listed: &Value) -> anyhow::Result<()> {
     let mut rows = Rows::new(&["FUNCTION", "KIND", "METHODS", "ROUTE", "LEVEL", "FILE"]);
-    let mut functions: Vec<&Value> = listed["functions"].as_array().into_iter().flatten().collect();
-    functions.sort_by_cached_key(|function| whole_field(function, "name").to_lowercase());
-    for function in functions {
+    for function in listed["functions"].as_array().into_iter().flatten() {
         let text = |name| field(function, name);
         let methods = function["methods"].as_array().map_or_else(String::new, |methods| {
             methods.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")

@@ -38,8 +38,10 @@ pub(crate) struct Refusals {
 impl Shown {
     pub(super) fn new(loaded: &Loaded, refusals: &Refusals, entries: Vec<RouteEntry>) -> Self {
         let components = loaded.components();
-        let functions: Vec<_> =
+        let mut functions: Vec<_> =
             components.iter().flat_map(|component| served(component, refusals)).collect();
+        // A component tells them in the order in which its linker put them.
+        functions.sort_by_cached_key(|function| function.name.as_str().to_ascii_lowercase());
         let files = loaded.order.iter().filter_map(|path| {
             let file = loaded.files.get(path)?;
             let file_name = super::name(path);
